@@ -1,0 +1,135 @@
+# dltrigger: see `make help`.  Everything that is built lands in $(BUILD), so the tree stays clean.
+BUILD   ?= build
+CC      ?= gcc
+PREFIX  ?= /usr/local
+CFLAGS  ?= -O2 -g
+LDFLAGS ?=
+
+PKGS    := libmicrohttpd jansson sqlite3 openblas libuv libcurl libdeflate zlib liblz4 libzstd liblzma nettle libxxhash
+WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
+           -Wvla -Wformat=2 -Wundef
+# -ffp-contract=off: the same arithmetic in every translation unit, so that results do not depend on inlining.
+DLT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -pthread -fno-math-errno -ffp-contract=off $(WARN) $(PKG_CFLAGS) \
+             -DDLT_BUILD_ID='"$(BUILD_ID)"'
+DLT_LIBS   = $(PKG_LIBS) -lsnappy -lm -pthread -ldl
+PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
+PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
+BUILD_ID  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+
+CORE_SRC   := $(sort $(shell find core -name '*.c'))
+SERVER_SRC := $(sort $(shell find server -name '*.c' ! -path 'server/main.c' ! -path 'server/cli/*'))
+CLI_SRC    := $(sort $(shell find server/cli -name '*.c'))
+SUPPORT_SRC:= $(sort $(shell find tests/support -name '*.c'))
+TEST_SRC   := $(sort $(shell find tests/core tests/server -name 'test_*.c'))
+FUZZ_SRC   := $(sort $(shell find tests/fuzz -name 'fuzz_*.c'))
+BENCH_SRC  := $(sort $(shell find tests/bench -name 'bench_*.c'))
+EMBED      := $(sort $(wildcard migrations/*.sql)) $(sort $(shell find server/dashboard -type f)) $(wildcard api/openapi.yaml)
+
+obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIBCORE   := $(BUILD)/libdltrigger.a
+LIBSERVER := $(BUILD)/libserver.a
+PROGRAMS  := $(BUILD)/dltriggerd $(BUILD)/dltrigger
+TESTS     := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
+BENCHES   := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+REPLAYS   := $(patsubst tests/fuzz/%.c,$(BUILD)/tests/fuzz/replay_%,$(FUZZ_SRC))
+
+.PHONY: all
+all: $(PROGRAMS)                ## build dltriggerd and dltrigger
+
+.PHONY: help
+help:                           ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(LIBCORE): $(call obj,$(CORE_SRC))
+$(LIBSERVER): $(call obj,$(SERVER_SRC)) $(BUILD)/gen/embedded.o
+$(LIBCORE) $(LIBSERVER):
+	@rm -f $@
+	ar rcs $@ $^
+
+$(BUILD)/dltriggerd: $(call obj,server/main.c) $(LIBSERVER) $(LIBCORE)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DLT_LIBS)
+$(BUILD)/dltrigger: $(call obj,$(CLI_SRC)) $(LIBSERVER) $(LIBCORE)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(DLT_LIBS)
+
+$(BUILD)/%.o: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Recompile when the flags change.
+$(BUILD)/.flags: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(CC) $(CFLAGS) $(DLT_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(DLT_CFLAGS) $(LDFLAGS)' > $@
+.PHONY: FORCE
+FORCE:
+
+# Files that live inside the binary: migrations, dashboard, API document.
+$(BUILD)/gen/embedded.c: server/embed.sh $(EMBED)
+	@mkdir -p $(@D)
+	sh server/embed.sh $(EMBED) > $@
+$(BUILD)/gen/embedded.o: $(BUILD)/gen/embedded.c $(EMBED)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -c -o $@ $<
+
+# ---- tests -----------------------------------------------------------------------------------------------
+
+$(BUILD)/tests/core/% : tests/core/%.c $(call obj,$(SUPPORT_SRC)) $(LIBCORE) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBCORE) -lcmocka $(DLT_LIBS)
+$(BUILD)/tests/server/% : tests/server/%.c $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) -lcmocka $(DLT_LIBS)
+$(BUILD)/tests/bench/% : tests/bench/%.c $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
+# Each fuzz target also replays its regression corpus without a fuzzer.
+$(BUILD)/tests/fuzz/replay_% : tests/fuzz/%.c $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -DFUZZ_REPLAY -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
+
+.PHONY: tests
+tests: $(TESTS) $(REPLAYS)      ## build the tests without running them
+
+.PHONY: check
+check: all tests layers         ## run every test
+	sh tests/run.sh $(BUILD)
+
+.PHONY: layers
+layers:                         ## prove that includes point downwards only
+	sh tests/layers.sh
+
+.PHONY: bench
+bench: $(BENCHES)               ## measure; tab-separated lines on standard output
+	@for b in $(BENCHES); do $$b || exit 1; done
+
+SAN_FLAGS = -O1 -g -fno-omit-frame-pointer
+.PHONY: asan tsan
+asan:                           ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	$(MAKE) BUILD=build/asan CFLAGS="$(SAN_FLAGS) -fsanitize=address,undefined -fno-sanitize-recover=undefined" tests all
+	sh tests/run.sh build/asan unit
+tsan:                           ## unit tests under ThreadSanitizer
+	$(MAKE) BUILD=build/tsan CFLAGS="$(SAN_FLAGS) -fsanitize=thread" tests all
+	sh tests/run.sh build/tsan unit
+
+FUZZ_SECONDS ?= 60
+.PHONY: fuzz
+fuzz:                           ## libFuzzer over every parser (clang; FUZZ_SECONDS a target)
+	sh tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+# ---- people ----------------------------------------------------------------------------------------------
+
+.PHONY: deps demo demo-stop install format clean
+deps:                           ## install the Debian packages of deploy/packages.txt
+	sh deploy/deps.sh build run test
+demo: all                       ## the whole chain on sample data; leaves the service running
+	sh deploy/demo-run.sh $(BUILD)
+demo-stop:                      ## stop the service that make demo started
+	sh deploy/demo-stop.sh
+install: all                    ## install both programs under $(PREFIX)
+	install -D -m 755 $(BUILD)/dltriggerd $(DESTDIR)$(PREFIX)/bin/dltriggerd
+	install -D -m 755 $(BUILD)/dltrigger $(DESTDIR)$(PREFIX)/bin/dltrigger
+format:                         ## clang-format every source
+	clang-format -i $$(git ls-files '*.c' '*.h')
+clean:                          ## remove the build folder
+	rm -rf build
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+.SECONDARY:

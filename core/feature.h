@@ -1,0 +1,126 @@
+/* core/feature.h
+ *
+ * Selection, particle rows and high-level features (HLF) of an event_batch, by a recipe.  Formulas: physics.md of the
+ * design, repeated in core/feature/README.md.  The same functions serve ingestion of files and the trigger endpoint:
+ * an event gives the same bits whatever batch it is in.  Pure functions; safe from any thread on distinct outputs. */
+#ifndef DLT_CORE_FEATURE_H
+#define DLT_CORE_FEATURE_H
+
+#include "core/event.h"
+
+enum { HLF_COUNT = 14, PARTICLE_COLUMNS = 19, PARTICLE_ROWS_MAX = 801,
+       ROWS_TRACKS_MAX = 450, ROWS_PHOTONS_MAX = 150, ROWS_NEUTRALS_MAX = 200 };
+
+enum hlf_index { HLF_HT, HLF_MET, HLF_MET_PHI, HLF_MT, HLF_N_JETS, HLF_N_BJETS, HLF_LEP_PT, HLF_LEP_ETA, HLF_LEP_PHI,
+                 HLF_LEP_ISO_CH, HLF_LEP_ISO_GAMMA, HLF_LEP_ISO_NEU, HLF_LEP_CHARGE, HLF_LEP_IS_ELE };
+
+struct feature_info {
+    const char *name;                  /* "HT", as in the posted event */
+    const char *unit, *formula;
+    double min, max;                   /* physically possible range */
+};
+extern const struct feature_info hlf_info[HLF_COUNT];
+extern const char *const particle_column_names[PARTICLE_COLUMNS];
+
+/* Why an event is not kept.  Names as in the API and in the cut-flow; REJECT_NONE is "pass". */
+#define REJECT_TABLE(X) \
+    X(NONE, "pass") X(NO_LEPTON, "no_lepton") X(NO_LEPTON_ABOVE_PT, "no_lepton_above_pt") \
+    X(NO_TRACKS, "no_tracks") X(NO_PHOTONS, "no_photons") X(NO_NEUTRAL_HADRONS, "no_neutral_hadrons") \
+    X(NO_ISOLATED_LEPTON, "no_isolated_lepton")
+enum reject {
+#define X(name, text) REJECT_##name,
+    REJECT_TABLE(X)
+#undef X
+    REJECT_COUNT
+};
+const char *reject_name(enum reject r);
+
+enum hlf_scaling { HLF_SCALE_STANDARD, HLF_SCALE_MINMAX };
+
+/* A recipe is frozen: two constants of this struct, one code path. */
+struct recipe {
+    const char *name, *doc;
+    bool allow_empty_lists;            /* false: an empty list of tracks, photons or neutral hadrons drops the event */
+    bool wrap_isolation_dphi;          /* into (-pi, pi]; false: at +-2 pi only, as published */
+    bool lepton_by_eta;                /* of electron and muon the larger eta wins (tie: muon); false: larger pT */
+    bool order_by_pt;                  /* lists by decreasing pT before the caps; false: file order */
+    bool mt_sqrt;                      /* MT = sqrt(2 MET pT (1 - cos dphi)); false: without the root */
+    uint32_t btag_mask;                /* a jet is b-tagged when BTag & mask (0: BTag > 0) */
+    enum hlf_scaling scaling;
+    bool scale_log;                    /* log1p of HT, MET, MT, lepPt before standardising */
+    bool scale_train_only;             /* fitted on the train part; false: on all selected events */
+    bool sequence_dense;               /* 801 rows with zero padding, standardised per event; false: ragged rows,
+                                          standardised by the train part's columns */
+    double iso_max;                    /* lepton: isoCh + isoNeu + isoGamma < iso_max */
+};
+const struct recipe *recipe_find(const char *name);          /* NULL when unknown */
+const struct recipe *recipe_all(size_t *n);
+
+/* Particle rows as stored: what is measured.  E, Px, Py, Pz and the one-hot flags follow (particle_expand). */
+enum particle_kind { PARTICLE_CHARGED, PARTICLE_NEUTRAL, PARTICLE_PHOTON, PARTICLE_ELECTRON, PARTICLE_MUON };
+struct particle_columns {
+    float *pt, *eta, *phi, *x, *y, *z, *iso_ch, *iso_gamma, *iso_neu;
+    int8_t *kind, *charge;
+};
+
+struct lepton {
+    enum particle_kind kind;           /* ELECTRON or MUON */
+    uint32_t index;                    /* in its collection after the object cuts */
+    float pt, eta, phi;
+    int32_t charge;
+    double iso_ch, iso_gamma, iso_neu;
+};
+
+struct feature_batch {
+    size_t n_events;                   /* as in the event_batch; rejected events have no rows */
+    enum reject *reject;               /* [n_events] */
+    struct lepton *lepton;             /* [n_events], valid when kept */
+    float *hlf;                        /* [n_events][HLF_COUNT], valid when kept */
+    uint32_t *row_first;               /* [n_events + 1] into rows; row 0 of an event is the lepton */
+    struct particle_columns rows;
+    size_t cap_events, cap_rows;
+    void *scratch;                     /* the functions' own workspace */
+};
+
+void feature_batch_init(struct feature_batch *f);
+void feature_batch_fini(struct feature_batch *f);
+
+/* Features of events that have passed the object cuts.  `want_rows` false computes the HLF only (an event's HLF are
+ * the same bits either way).  Fails: NOMEM. */
+enum status features_compute(const struct recipe *r, const struct event_batch *events, bool want_rows,
+                             struct feature_batch *out, struct error *e) MUST_USE;
+
+/* out[n][19]: full rows, particle_column_names order, from stored columns [first, first + n). */
+void particle_expand(const struct particle_columns *rows, size_t first, size_t n, float *out);
+
+/* ---- scaling --------------------------------------------------------------------------------------------- */
+
+/* hlf'[i] = (f(hlf[i]) - shift[i]) * factor[i], f = log1p where `log` is set.  Computed in float64, stored float32. */
+struct hlf_scaler {
+    bool log[HLF_COUNT];
+    double shift[HLF_COUNT], factor[HLF_COUNT];
+};
+/* seq'[c] = (row[c] - mean[c]) * factor[c]; only for ragged recipes. */
+struct sequence_scaler {
+    double mean[PARTICLE_COLUMNS], factor[PARTICLE_COLUMNS];
+};
+extern const struct field hlf_scaler_fields[];               /* see struct scaler_record in core/dataset.h */
+
+/* Streaming fit: Welford in float64 and min/max, merged in a fixed order by the caller's order of adds. */
+struct scaler_fit {
+    int64_t n[PARTICLE_COLUMNS];
+    double mean[PARTICLE_COLUMNS], m2[PARTICLE_COLUMNS], min[PARTICLE_COLUMNS], max[PARTICLE_COLUMNS];
+};
+void scaler_fit_hlf(struct scaler_fit *fit, const struct recipe *r, const float *hlf, size_t n);
+void scaler_fit_rows(struct scaler_fit *fit, const float *rows19, size_t n);
+struct hlf_scaler scaler_hlf(const struct scaler_fit *fit, const struct recipe *r);
+struct sequence_scaler scaler_sequence(const struct scaler_fit *fit);
+void hlf_scale(const struct hlf_scaler *s, const float *in, size_t n, float *out);    /* [n][14]; in == out allowed */
+
+/* The network's sequence input of one event from its full rows.  Ragged recipes: rows sorted (stable) by decreasing dR
+ * to row 0, standardised by `s`; returns n.  Dense recipes (s unused): 801 rows, zero rows sorted in too, standardised
+ * per event and column; returns 801.  out has room for max(n, 801) x 19. */
+size_t sequence_prepare(const struct recipe *r, const struct sequence_scaler *s, const float *rows19, size_t n,
+                        float *out);
+
+#endif
