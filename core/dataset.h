@@ -1,0 +1,136 @@
+/* core/dataset.h
+ *
+ * A dataset is a folder: Parquet parts and a manifest (field text, closed by its own SHA-256).  Two kinds:
+ *   events    what ingestion keeps: one row an event, list columns per object leaf (core/event.h names them)
+ *   features  one row a selected event: 14 HLF columns, ragged particle rows as measured, label, weight, origin
+ * A folder without a readable manifest is not a dataset: parts become visible with it, by one rename of the folder. */
+#ifndef DLT_CORE_DATASET_H
+#define DLT_CORE_DATASET_H
+
+#include "core/feature.h"
+#include "core/model.h"
+
+enum { MANIFEST_VERSION = 1 };
+#define MANIFEST_FILE "manifest"
+
+extern const char *const dataset_kind_names[];               /* "events", "features" */
+enum dataset_kind { DATASET_EVENTS, DATASET_FEATURES };
+
+struct dataset_part {
+    const char *file;                  /* name inside the folder */
+    int64_t rows, bytes;
+    const char *sha256;
+};
+struct dataset_source {                /* an input file of ingestion */
+    const char *path, *label, *sha256;
+    int64_t bytes, entries, kept;
+};
+struct cut_row {                       /* closed: the rows of one cut-flow add up to what came in */
+    const char *reason;                /* "read", a reject name, "balance", "kept" */
+    const char *label;                 /* class, "" for all */
+    int64_t events;
+    double weight;
+};
+struct class_count {
+    const char *name;
+    int64_t events;
+    double weight;
+};
+
+struct manifest {
+    int64_t version;
+    const char *id, *job_id, *parent_id, *created_at, *build_id;
+    int kind;                          /* enum dataset_kind */
+    const char *recipe;                /* features */
+    const char *split;                 /* features: "train" or "test" */
+    const char *sibling_id;            /* features: the other split's dataset */
+    int64_t seed, rows, bytes;
+    bool has_rows;                     /* features: particle rows are stored */
+    struct field_list classes;         /* const char *, index = label */
+    struct field_list class_counts;    /* struct class_count */
+    struct field_list parts;           /* struct dataset_part */
+    struct field_list sources;         /* struct dataset_source */
+    struct field_list cut_flow;        /* struct cut_row */
+    struct object_cuts cuts;           /* events: what was applied */
+    struct scaler_record scaler;       /* features */
+    struct field_list histograms;      /* struct feature_histogram of the train part */
+    const char *content_sha256;        /* over the parts' hashes: two datasets with equal rows have it equal */
+};
+extern const struct field manifest_fields[];
+
+struct dataset;
+/* Opens the folder for reading.  On OK *out is the caller's.  Fails: NOTFOUND, FORMAT, IO, UNSUPPORTED (version). */
+enum status dataset_open(const char *folder, struct dataset **out, struct error *e) MUST_USE;
+void dataset_close(struct dataset *d);                       /* NULL allowed */
+const struct manifest *dataset_manifest(const struct dataset *d);
+/* Recomputes the hash of each part. */
+enum status dataset_verify(const struct dataset *d, struct error *e) MUST_USE;
+
+/* ---- events ------------------------------------------------------------------------------------------------ */
+
+/* Writes events as row groups of one part file. */
+struct events_writer;
+enum status events_writer_create(const char *path, struct events_writer **out, struct error *e) MUST_USE;
+enum status events_write(struct events_writer *w, const struct event_batch *b, struct error *e) MUST_USE;
+/* Syncs and closes; fills rows, bytes and sha256 of *part (sha256 in the caller's 65 bytes). */
+enum status events_writer_finish(struct events_writer *w, int64_t *rows, struct error *e) MUST_USE;
+void events_writer_abort(struct events_writer *w);           /* NULL allowed; unlinks the file */
+
+/* Row groups of one part of an events dataset. */
+struct events_reader;
+enum status events_reader_open(const struct dataset *d, size_t part, struct events_reader **out, struct error *e) MUST_USE;
+void events_reader_close(struct events_reader *r);
+size_t events_reader_groups(const struct events_reader *r);
+enum status events_read(struct events_reader *r, size_t group, struct event_batch *out, struct error *e) MUST_USE;
+
+/* ---- features ------------------------------------------------------------------------------------------------ */
+
+/* Selected events in memory; `rows` empty when particle rows were not asked for or not stored. */
+struct feature_rows {
+    size_t n, n_rows;
+    float *hlf;                        /* [n][HLF_COUNT] raw */
+    int32_t *label;
+    float *weight;
+    int64_t *number, *entry;
+    int32_t *source;                   /* index into manifest.sources */
+    uint32_t *row_first;               /* [n + 1] */
+    struct particle_columns rows;
+    size_t cap, cap_rows;
+};
+void feature_rows_init(struct feature_rows *f);
+void feature_rows_fini(struct feature_rows *f);
+void feature_rows_clear(struct feature_rows *f);
+enum status feature_rows_reserve(struct feature_rows *f, size_t n, size_t n_rows, struct error *e) MUST_USE;
+/* Appends row i of `src` (with its particle rows if it has them). */
+enum status feature_rows_append(struct feature_rows *f, const struct feature_rows *src, size_t i, struct error *e) MUST_USE;
+
+struct features_writer;
+enum status features_writer_create(const char *path, bool has_rows, struct features_writer **out, struct error *e) MUST_USE;
+enum status features_write(struct features_writer *w, const struct feature_rows *f, struct error *e) MUST_USE;
+enum status features_writer_finish(struct features_writer *w, int64_t *rows, struct error *e) MUST_USE;
+void features_writer_abort(struct features_writer *w);
+
+/* A features part file by path; groups are appended to `out` as it stands. */
+struct features_reader;
+enum status features_reader_open(const char *path, struct features_reader **out, struct error *e) MUST_USE;
+void features_reader_close(struct features_reader *r);
+size_t features_reader_groups(const struct features_reader *r);
+enum status features_read(struct features_reader *r, size_t group, bool want_rows, struct feature_rows *out,
+                          struct error *e) MUST_USE;
+/* All parts of a dataset, in order. */
+enum status dataset_read_features(const struct dataset *d, bool want_rows, struct feature_rows *out,
+                                  struct error *e) MUST_USE;
+
+/* ---- publication ---------------------------------------------------------------------------------------------- */
+
+/* Describes a finished part file: rows as given, bytes and SHA-256 read back from disk. */
+enum status dataset_part_describe(struct arena *a, const char *folder, const char *file, int64_t rows,
+                                  struct dataset_part *out, struct error *e) MUST_USE;
+/* Sorts nothing, fills rows, bytes and content_sha256 from the parts, writes folder/manifest durably. */
+enum status manifest_write(const char *folder, struct manifest *m, struct error *e) MUST_USE;
+
+/* Histograms and medians of the 14 features for drift: out[HLF_COUNT] as a field list in `a`. */
+enum status feature_histograms(struct arena *a, const float *hlf, const float *weight, size_t n, struct field_list *out,
+                               struct error *e) MUST_USE;
+
+#endif

@@ -1,0 +1,76 @@
+/* core/metrics.h
+ *
+ * From scores, labels and weights to the numbers a physicist asks for: loss, accuracy, confusion, ROC and AUC per
+ * class, efficiencies of the other classes at a given signal efficiency with intervals, score histograms.
+ * One-versus-rest: the discriminant of class c is its softmax output.  Pure functions, no allocation but the arena. */
+#ifndef DLT_CORE_METRICS_H
+#define DLT_CORE_METRICS_H
+
+#include "core/base.h"
+
+enum { METRICS_CLASSES_MAX = 64, ROC_POINTS_MAX = 500, SCORE_BINS = 50 };
+
+/* An efficiency with its interval: Wilson score at confidence level cl (0.683), on effective counts
+ * (sum w)^2 / sum w^2 when weighted (Wilson 1927, doi:10.1080/01621459.1927.10502953). */
+struct efficiency {
+    double value, lo, hi;
+};
+struct efficiency efficiency_of(double passed, double passed_w2, double total, double total_w2);
+
+struct roc_point {
+    double threshold, signal_efficiency, background_efficiency;
+};
+struct named_efficiency {
+    const char *name;                  /* class */
+    double value, lo, hi;
+};
+/* Accept when score >= threshold. */
+struct working_point {
+    const char *class_name;
+    double target_signal_efficiency, threshold;
+    struct efficiency signal_efficiency;
+    struct field_list background_efficiency;      /* struct named_efficiency, the other classes in order */
+    struct efficiency background_total;           /* all other classes together, weighted as given */
+};
+struct class_metrics {
+    const char *name;
+    int64_t n;
+    double sum_weight, auc, auc_error;            /* error: Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747 */
+    struct field_list roc;                        /* struct roc_point, at most ROC_POINTS_MAX, ends included */
+    struct field_list working_points;             /* struct working_point at 0.90 0.95 0.99 0.999 */
+    struct field_list histograms;                 /* struct score_histogram: this class's score, by true class */
+};
+struct score_histogram {
+    const char *true_class;
+    struct field_list counts;                     /* double, SCORE_BINS bins on [0, 1], weighted */
+};
+struct confusion_row {
+    const char *true_class;
+    struct field_list counts;                     /* double, by predicted class, weighted */
+};
+struct evaluation {
+    int64_t n_events;
+    double sum_weight, loss, accuracy, auc_macro;
+    bool weighted;
+    struct field_list classes;                    /* struct class_metrics */
+    struct field_list confusion;                  /* struct confusion_row */
+};
+extern const struct field evaluation_fields[];
+extern const struct field working_point_fields[];
+
+/* scores [n][n_classes] probabilities, labels in [0, n_classes), weights NULL for 1.
+ * Ties in score are handled exactly (AUC counts half).  Fails: ARGUMENT (n == 0, NaN, label out of range; an AUC of a
+ * class with no event or nothing but events is NaN, written as null), NOMEM. */
+enum status metrics_evaluate(struct arena *a, const float *scores, const int32_t *labels, const float *weights,
+                             size_t n, size_t n_classes, const char *const *class_names, struct evaluation *out,
+                             struct error *e) MUST_USE;
+/* Weighted AUC of one score against a boolean truth; NaN when either side is empty. */
+enum status metrics_auc(const float *score, const uint8_t *is_signal, const float *weights, size_t n, double *auc,
+                        struct error *e) MUST_USE;
+/* Threshold for a target: RANGE when unreachable. */
+enum status metrics_working_point(struct arena *a, const float *scores, const int32_t *labels, const float *weights,
+                                  size_t n, size_t n_classes, const char *const *class_names, size_t signal_class,
+                                  double target_signal_efficiency, struct working_point *out,
+                                  struct error *e) MUST_USE;
+
+#endif

@@ -1,0 +1,121 @@
+/* core/model.h
+ *
+ * Classifiers: an estimator is a named row of a table (core/model/estimator.c), a model is one trained instance with
+ * everything that scoring needs: weights, scaler, recipe, class names, histograms of the training features.
+ * A model is immutable after training or reading; predict is safe from any thread. */
+#ifndef DLT_CORE_MODEL_H
+#define DLT_CORE_MODEL_H
+
+#include "core/feature.h"
+#include "core/metrics.h"
+
+enum model_input { INPUT_HLF = 1, INPUT_SEQUENCE = 2, INPUT_BOTH = 3 };
+
+/* ---- what to train ----------------------------------------------------------------------------------------- */
+
+extern const char *const estimator_names[];                   /* NULL-terminated: "hlf", ... */
+extern const char *const class_weight_names[];                /* "natural", "balanced" */
+
+/* Parameters of a fit; the field table is the API's "params".  Defaults are those of the papers. */
+struct train_params {
+    int model;                         /* index into estimator_names */
+    struct field_list hidden;          /* int64_t: widths of the dense layers; empty: the estimator's own (50, 20, 10) */
+    int64_t epochs, batch_size, seed;
+    double learning_rate, beta1, beta2, epsilon;       /* Adam: Kingma and Ba, arXiv:1412.6980 */
+    double validation_fraction;        /* of the train part, held out by hash, for val_loss; 0: none */
+    int class_weights;                 /* index into class_weight_names */
+    int64_t threads;                   /* part of the recipe: results are bit-equal for equal thread counts */
+};
+extern const struct field train_params_fields[];
+void train_params_defaults(struct train_params *p);
+
+/* ---- training data ------------------------------------------------------------------------------------------ */
+
+/* Rows in memory, borrowed while training.  hlf is raw (unscaled); the model scales with its scaler. */
+struct train_data {
+    size_t n;
+    const float *hlf;                  /* [n][HLF_COUNT] */
+    const int32_t *label;              /* [n] in [0, n_classes) */
+    const float *weight;               /* [n] or NULL */
+};
+
+/* Feature histogram of the training part: what drift is measured against.  Equal-width bins between the 0.1 and
+ * 99.9 % quantiles, under- and overflow in the outer bins. */
+struct feature_histogram {
+    const char *feature;
+    double lo, hi;
+    struct field_list counts;          /* double */
+    double median;
+};
+
+/* Everything a model says of itself; the header of the model file, and the API's answer. */
+struct model_header {
+    int64_t format_version;
+    const char *estimator, *recipe, *dataset_id;
+    struct train_params params;
+    struct field_list classes;         /* const char * */
+    struct scaler_record scaler;
+    int64_t n_params, n_train, epochs_done;
+    double train_loss, val_loss;       /* of the last epoch; val NaN when there was none */
+    struct field_list histograms;      /* struct feature_histogram */
+    const char *created_at, *build_id;
+};
+extern const struct field model_header_fields[];
+
+/* ---- training ----------------------------------------------------------------------------------------------- */
+
+struct trainer;
+struct model;
+
+struct epoch_report {
+    int64_t epoch;                     /* 1-based, just finished */
+    double loss, accuracy, val_loss, val_accuracy;      /* val NaN when there is none */
+    double seconds, samples_per_second, gradient_norm;
+};
+
+/* What a fit asks of its host between minibatches: whether to stop, and how far it is. */
+struct train_watch {
+    bool (*cancelled)(void *ctx);                                  /* may be NULL */
+    void (*progress)(void *ctx, int64_t samples_done, int64_t samples_total);      /* in this epoch; may be NULL */
+    void *ctx;
+};
+
+/* `header` gives recipe, classes, dataset_id, scaler and params (the rest is filled by training).  Copies what it
+ * keeps of it; borrows `data` until trainer_destroy.  Fails: ARGUMENT (no events, one class), NOMEM, UNSUPPORTED. */
+enum status trainer_create(const struct model_header *header, const struct train_data *data, struct trainer **out,
+                           struct error *e) MUST_USE;
+void trainer_destroy(struct trainer *t);
+int64_t trainer_epochs_done(const struct trainer *t);
+/* One epoch.  CANCELLED leaves the trainer unusable but for destroy.  A loss or gradient that is not finite is RANGE,
+ * naming epoch, step and layer. */
+enum status trainer_epoch(struct trainer *t, const struct train_watch *watch, struct epoch_report *out,
+                          struct error *e) MUST_USE;
+/* Complete state (params, Adam moments, step, RNG counters); restored into a trainer created from the same header and
+ * data, training goes on with the same bits as if never interrupted.  Restore checks a checksum and the shape. */
+enum status trainer_checkpoint(const struct trainer *t, struct buf *out, struct error *e) MUST_USE;
+enum status trainer_restore(struct trainer *t, struct span checkpoint, struct error *e) MUST_USE;
+/* The model as of now; the caller's: model_release(). */
+enum status trainer_model(const struct trainer *t, struct model **out, struct error *e) MUST_USE;
+
+/* ---- models -------------------------------------------------------------------------------------------------- */
+
+void model_acquire(struct model *m);                           /* counted, atomic */
+void model_release(struct model *m);                           /* NULL allowed */
+const struct model_header *model_header(const struct model *m);
+size_t model_n_classes(const struct model *m);
+const char *model_class(const struct model *m, size_t i);
+enum model_input model_input(const struct model *m);
+const struct recipe *model_recipe(const struct model *m);
+const char *model_sha256(const struct model *m);               /* of the file's bytes; of its would-be bytes before */
+
+/* Probabilities [n][n_classes] of raw HLF rows [n][14].  A row's result is the same bits in any batch, at any thread
+ * count, with any kernel level's own results stated in core/nn/README.md.  No allocation. */
+void model_predict_hlf(const struct model *m, const float *hlf, size_t n, float *out);
+
+/* File: magic "DLTMODEL", version, header (field text), weights (little-endian float32), SHA-256 of all before it. */
+enum status model_encode(const struct model *m, struct buf *out, struct error *e) MUST_USE;
+enum status model_decode(struct span bytes, const char *name, struct model **out, struct error *e) MUST_USE;
+enum status model_save(const struct model *m, const char *path, struct error *e) MUST_USE;      /* atomic, synced */
+enum status model_load(const char *path, struct model **out, struct error *e) MUST_USE;
+
+#endif

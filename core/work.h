@@ -1,0 +1,126 @@
+/* core/work.h
+ *
+ * Job kinds: what ingest, features, train and evaluate do, cut into units.  A unit is done when its host has committed
+ * its row; resume, cancel, retry and progress are that one mechanism.  The host (the daemon's scheduler, the command
+ * line, a test) supplies struct job_host; a job kind never sleeps, locks, or knows HTTP, SQL or JSON. */
+#ifndef DLT_CORE_WORK_H
+#define DLT_CORE_WORK_H
+
+#include "core/dataset.h"
+#include "core/metrics.h"
+#include "core/model.h"
+#include "core/root.h"
+
+struct job_progress {
+    const char *phase;                 /* "reading ttbar.root", "epoch 7/50" */
+    const char *unit;                  /* "events", "samples" */
+    int64_t done, total;               /* of the whole job; total < 0: unknown */
+    const char *message;               /* "val_loss 0.2231" or NULL */
+};
+
+/* What a job produces besides its result.  `kind` "dataset", "model", "evaluation"; `staged` is a folder inside the
+ * job's work_dir that the host moves to its place when the job completes. */
+struct artifact {
+    const char *kind, *id, *staged;
+    const char *name;                  /* model: the registered name; dataset: e.g. "train" */
+    const char *sha256;
+};
+
+/* Callbacks of the host.  Each takes the host's own pointer first.  All may be called from any thread of the job. */
+struct job_host {
+    bool (*cancelled)(void *host);                                     /* cheap: call it every batch */
+    void (*progress)(void *host, const struct job_progress *p);
+    void (*metric)(void *host, const char *key, int64_t step, double value);
+    void (*log)(void *host, enum log_level level, const char *text);
+    /* One blob per job, replaced atomically and durably. */
+    enum status (*checkpoint_save)(void *host, const void *data, size_t n, struct error *e);
+    enum status (*checkpoint_load)(void *host, struct buf *out, bool *found, struct error *e);
+    /* Result text that unit `unit` of `phase` left; only for committed units. */
+    enum status (*unit_result)(void *host, int phase, int64_t unit, struct buf *out, struct error *e);
+    /* A path or URL of a spec, checked against the data roots and made absolute; a glob gives several, sorted.
+     * FORBIDDEN outside the roots, NOTFOUND when nothing matches. */
+    enum status (*resolve_input)(void *host, struct arena *a, const char *given, struct field_list *paths,
+                                 struct error *e);
+    /* Folder of a published artifact: dataset id, evaluation id, or model reference "name", "name@version",
+     * "name@alias". */
+    enum status (*resolve_artifact)(void *host, struct arena *a, const char *kind, const char *ref, const char **folder,
+                                    const char **canonical, struct error *e);
+    /* The n-th id of this job with prefix "ds", "mdl", "ev": the same in every attempt. */
+    enum status (*artifact_id)(void *host, struct arena *a, const char *prefix, int n, const char **id, struct error *e);
+    /* Version number that the model will have: the same in every attempt. */
+    enum status (*model_version)(void *host, const char *name, int64_t *version, struct error *e);
+    enum status (*publish)(void *host, const struct artifact *artifact, struct error *e);
+};
+
+struct job_ctx {
+    const struct job_host *host;
+    void *host_ctx;
+    struct arena *arena;               /* reset by the host after each plan, unit and finish */
+    const char *job_id, *work_dir;     /* the folder exists, is the job's own, and survives interruption */
+    const char *created_at;            /* RFC 3339; of the job, so that it is the same in every attempt */
+    size_t threads;
+};
+
+struct job_kind {
+    const char *name, *doc;
+    const struct field *spec_fields;
+    size_t spec_size;
+    const struct field *result_fields;
+    size_t result_size;
+    int max_attempts;
+    /* Checks beyond the field table, without touching files; NULL when there is none. */
+    enum status (*validate)(const void *spec, struct error *e);
+    /* Number of units of phase 0, 1, ...; *n_units = -1 when there is no such phase.  Called again on resume; must give
+     * the same answer.  May read units' results of earlier phases. */
+    enum status (*plan)(struct job_ctx *ctx, const void *spec, int phase, int64_t *n_units, struct error *e);
+    /* Runs one unit; leaves files in work_dir (overwriting what an interrupted run left) and a result text. */
+    enum status (*run)(struct job_ctx *ctx, const void *spec, int phase, int64_t unit, struct buf *result,
+                       struct error *e);
+    /* After the last phase: stages and publishes artifacts, fills *result (zeroed, defaults applied; memory from
+     * ctx->arena).  May be repeated after an interruption. */
+    enum status (*finish)(struct job_ctx *ctx, const void *spec, void *result, struct error *e);
+};
+
+/* "ingest", "features", "train", "evaluate". */
+extern const struct job_kind *const job_kinds[];             /* NULL-terminated */
+const struct job_kind *job_kind_find(const char *name);      /* NULL when unknown */
+
+/* ---- results (encoded by their field tables) --------------------------------------------------------------------- */
+
+struct ingest_result {
+    const char *dataset_id;
+    int64_t events_read, events_kept, bytes_read;
+    double events_per_second;
+    struct field_list cut_flow;        /* struct cut_row */
+    struct field_list class_counts;    /* struct class_count */
+    struct field_list files;           /* struct dataset_source */
+};
+struct features_result {
+    const char *dataset_id, *test_dataset_id, *recipe;
+    int64_t events_read, events_selected, train_events, test_events;
+    struct field_list cut_flow, class_counts;
+};
+struct train_result {
+    const char *model, *model_version, *model_id, *sha256;   /* model_version: "name@3" */
+    int64_t version, epochs;
+    double train_loss, val_loss;
+};
+struct evaluate_result {
+    const char *evaluation_id, *model_version, *dataset_id;
+    int64_t n_events;
+    double loss, accuracy, auc_macro;
+    struct field_list auc;             /* struct field_pair: class to AUC */
+    struct field_list working_points;  /* struct working_point at 99 % signal efficiency, one a class */
+};
+
+/* Stored in an evaluation's folder. */
+#define EVALUATION_FILE "evaluation"
+#define MODEL_FILE "model.dltm"
+struct evaluation_record {
+    const char *id, *model_version, *model_sha256, *dataset_id, *recipe, *created_at;
+    struct evaluation metrics;
+};
+extern const struct field evaluation_record_fields[];
+enum status evaluation_read(struct arena *a, const char *folder, struct evaluation_record *out, struct error *e) MUST_USE;
+
+#endif
