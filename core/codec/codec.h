@@ -12,11 +12,12 @@ enum codec_id { CODEC_NONE, CODEC_ZLIB, CODEC_GZIP, CODEC_RAW_DEFLATE, CODEC_ROO
 
 const char *codec_name(enum codec_id id);
 
-/* src[0..n_src) -> dst[0..n_dst), exactly n_dst bytes.  Fails: FORMAT (damaged, other size), UNSUPPORTED, NOMEM. */
+/* src[0..n_src) -> dst[0..n_dst): exactly n_dst bytes out of exactly n_src.  LZ4 is one bare block, GZIP may be several
+ * members, ROOT_OLD (tag "CS") is a bare DEFLATE stream.  Fails: FORMAT (damaged, other size), UNSUPPORTED, NOMEM. */
 enum status codec_decompress(enum codec_id id, const uint8_t *src, size_t n_src, uint8_t *dst, size_t n_dst,
                              struct error *e) MUST_USE;
 /* Upper bound of the compressed size of n bytes; 0 when this build does not compress with `id`
- * (ROOT_OLD, RAW_DEFLATE and LZ4 are read only). */
+ * (ROOT_OLD, RAW_DEFLATE, LZMA and LZ4 are read only). */
 size_t codec_bound(enum codec_id id, size_t n);
 /* Appends to `out`.  level 0: the codec's default.  The same input gives the same bytes. */
 enum status codec_compress(enum codec_id id, int level, const uint8_t *src, size_t n_src, struct buf *out,
