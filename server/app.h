@@ -1,0 +1,25 @@
+/* server/app.h
+ *
+ * What a handler can reach, created in main in this order and destroyed in reverse. */
+#ifndef DLT_SERVER_APP_H
+#define DLT_SERVER_APP_H
+
+#include "server/config.h"
+#include "server/http/http.h"
+#include "server/jobs/jobs.h"
+#include "server/registry/registry.h"
+#include "server/store/store.h"
+#include "server/trigger/trigger.h"
+
+struct app {
+    const struct config *config;
+    struct store *store;
+    struct registry *registry;
+    struct trigger *trigger;
+    struct jobs *jobs;
+    struct http *http;
+    int64_t started_us;
+    _Atomic bool draining;
+};
+
+#endif

@@ -1,0 +1,65 @@
+/* server/json/json.h
+ *
+ * The API's JSON: a thin value type over jansson (which nothing outside this folder includes), and the codec that turns
+ * field tables into JSON and back.  Control API only; posted events are scanned by server/json/events_in.h. */
+#ifndef DLT_SERVER_JSON_H
+#define DLT_SERVER_JSON_H
+
+#include "core/base.h"
+
+struct json;                                      /* a value; objects and arrays own their children */
+
+/* ---- reading ------------------------------------------------------------------------------------------------ */
+
+/* UTF-8 text, duplicate keys rejected, any depth jansson allows.  FORMAT says line and column. */
+enum status json_parse(const void *text, size_t len, struct json **out, struct error *e) MUST_USE;
+void json_free(struct json *v);                   /* NULL allowed */
+
+enum json_type { JSON_NULL_, JSON_BOOL_, JSON_I64_, JSON_F64_, JSON_STRING_, JSON_ARRAY_, JSON_OBJECT_ };
+enum json_type json_type_of(const struct json *v);
+const struct json *json_get(const struct json *object, const char *key);      /* NULL when absent or not an object */
+const struct json *json_at(const struct json *array, size_t i);
+size_t json_count(const struct json *v);                                       /* array or object members */
+const char *json_str(const struct json *v, const char *otherwise);             /* `otherwise` when v is no string */
+int64_t json_int(const struct json *v, int64_t otherwise);
+double json_num(const struct json *v, double otherwise);                       /* integers too */
+bool json_bool(const struct json *v, bool otherwise);
+/* Calls fn for each member in insertion order. */
+void json_each(const struct json *object, void (*fn)(void *ctx, const char *key, const struct json *value), void *ctx);
+
+/* ---- building: NULL anywhere (no memory) makes the whole NULL, tested once at json_write ------------------------ */
+
+struct json *json_new_object(void);
+struct json *json_new_array(void);
+struct json *json_new_string(const char *s);      /* NULL gives null; text that is not UTF-8 is mended with '?' */
+struct json *json_new_i64(int64_t v);
+struct json *json_new_f64(double v);              /* null when not finite */
+struct json *json_new_bool(bool v);
+struct json *json_new_null(void);
+struct json *json_copy(const struct json *v);
+/* Takes `value`; returns false (and frees it) without memory. */
+bool json_set(struct json *object, const char *key, struct json *value);
+bool json_push(struct json *array, struct json *value);
+/* Compact text appended to `out`. */
+enum status json_write(const struct json *v, struct buf *out, struct error *e) MUST_USE;
+
+/* ---- field tables --------------------------------------------------------------------------------------------- */
+
+/* Validation problems, collected rather than stopping at the first. */
+enum { JSON_PROBLEMS_MAX = 20 };
+struct json_problem { char pointer[160], code[32], detail[256]; };
+struct json_problems { size_t n; struct json_problem items[JSON_PROBLEMS_MAX]; };
+/* Adds one; the ones past the maximum are counted away silently. */
+void json_problem_add(struct json_problems *p, const char *pointer, const char *code, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* Fills `object` (defaults first) from a JSON object; unknown members ("unknown_member", with the nearest known name
+ * suggested), wrong types, bounds and missing required members become problems below `pointer`.  ARGUMENT when there
+ * was any (then *object must not be used); strings are copied into `a`. */
+enum status json_decode_fields(struct arena *a, const struct field *table, const struct json *value, const char *pointer,
+                               void *object, struct json_problems *problems, struct error *e) MUST_USE;
+/* NULL without memory.  Non-finite numbers are null. */
+struct json *json_encode_fields(const struct field *table, const void *object);
+/* JSON Schema (draft 2020-12) of a table, for GET /api/v1/job-kinds and the API document's check. */
+struct json *json_schema_fields(const struct field *table);
+
+#endif

@@ -1,0 +1,109 @@
+/* server/store/store.h
+ *
+ * The SQLite store: jobs, their units and checkpoints, published artifacts, menus.  WAL, synchronous=FULL, one writer
+ * connection behind one mutex (it alone checkpoints: see D5 and D9 of the reliability findings, quoted in
+ * server/README.md), read connections for http threads.  Rows are plain structs; the store never builds JSON: spec,
+ * result and similar are opaque text to it.  Every write that answers OK is durable.  All functions are safe from any
+ * thread. */
+#ifndef DLT_SERVER_STORE_H
+#define DLT_SERVER_STORE_H
+
+#include "core/base.h"
+
+struct store;
+
+/* Opens DIR/dltrigger.db, creating and migrating it; takes an exclusive lock on DIR/lock, so that a second daemon is
+ * refused (CONFLICT, naming the pid of the first).  A newer schema than this build knows is UNSUPPORTED. */
+enum status store_open(const char *data_dir, struct store **out, struct error *e) MUST_USE;
+void store_close(struct store *s);
+/* A trivial write in a transaction that is rolled back: for /readyz. */
+enum status store_ping(struct store *s, struct error *e) MUST_USE;
+int store_schema_version(const struct store *s);
+
+/* Typed, time-sortable id: "job_01J..." (ULID, Crockford base 32, monotonic within the process). */
+void store_new_id(const char *prefix, char out[40]);
+
+/* ---- jobs ------------------------------------------------------------------------------------------------------ */
+
+#define JOB_STATE_TABLE(X) X(PENDING, "pending", false) X(SCHEDULED, "scheduled", false) X(AVAILABLE, "available", false) \
+    X(RUNNING, "running", false) X(CANCELLING, "cancelling", false) X(RETRYABLE, "retryable", false) \
+    X(COMPLETED, "completed", true) X(CANCELLED, "cancelled", true) X(DISCARDED, "discarded", true)
+enum job_state {
+#define X(name, text, final) JOB_##name,
+    JOB_STATE_TABLE(X)
+#undef X
+    JOB_STATES
+};
+const char *job_state_name(enum job_state s);
+bool job_state_final(enum job_state s);
+int job_state_parse(const char *name);            /* -1: unknown */
+
+/* Strings of a row read into an arena. */
+struct job_row {
+    const char *id, *kind, *spec, *spec_sha256, *result, *errors;      /* spec, result: JSON text; errors: JSON array text */
+    const char *pipeline_id, *step, *needs, *tags;                     /* needs, tags: JSON array text, or NULL */
+    enum job_state state;
+    int priority, attempt, max_attempts;
+    int64_t created_us, started_us, finished_us, run_at_us;            /* unix microseconds, 0: not yet */
+    const char *worker;
+    int64_t lease_expires_us;
+    const char *phase, *unit, *message;            /* progress, last flushed */
+    int64_t done, total;                           /* total < 0: unknown */
+    double fraction, rate_per_second;
+    bool cancel_requested;
+};
+
+struct job_new {
+    const char *id, *kind, *spec, *spec_sha256, *pipeline_id, *step, *needs, *tags;
+    int priority, max_attempts;
+};
+/* All or none, in one transaction; with unmet needs a job is pending, else available. */
+enum status store_jobs_insert(struct store *s, const struct job_new *jobs, size_t n, struct error *e) MUST_USE;
+enum status store_job_get(struct store *s, struct arena *a, const char *id, struct job_row *out, struct error *e) MUST_USE;
+/* Newest first; `state`, `kind`, `pipeline_id` filter when not NULL; rows older than id `before` when not NULL. */
+struct job_filter { const char *kind, *state, *pipeline_id, *before; size_t limit; };
+enum status store_jobs_list(struct store *s, struct arena *a, const struct job_filter *filter, struct job_row **rows,
+                            size_t *n, struct error *e) MUST_USE;
+struct job_count { const char *kind; enum job_state state; int64_t n; };
+enum status store_jobs_count(struct store *s, struct arena *a, struct job_count **rows, size_t *n, struct error *e) MUST_USE;
+
+/* ---- artifacts --------------------------------------------------------------------------------------------------- */
+
+/* Published datasets, models and evaluations.  The folder is DIR/<kind>s/<id>; details live in it. */
+struct artifact_row {
+    const char *id, *kind, *name, *job_id, *sha256, *folder;           /* folder: absolute */
+    int64_t version;                   /* models: 1, 2, ... per name; else 0 */
+    int64_t created_us;
+};
+enum status store_artifact_get(struct store *s, struct arena *a, const char *kind, const char *id,
+                               struct artifact_row *out, struct error *e) MUST_USE;
+/* "name" (newest version), "name@7", "name@alias", or an id. */
+enum status store_model_resolve(struct store *s, struct arena *a, const char *ref, struct artifact_row *out,
+                                struct error *e) MUST_USE;
+/* Newest first; `name` filters when not NULL. */
+enum status store_artifacts_list(struct store *s, struct arena *a, const char *kind, const char *name, const char *before,
+                                 size_t limit, struct artifact_row **rows, size_t *n, struct error *e) MUST_USE;
+/* Newest evaluation of a model version ("name@3"); NOTFOUND. */
+enum status store_evaluation_latest(struct store *s, struct arena *a, const char *model_version, struct artifact_row *out,
+                                    struct error *e) MUST_USE;
+
+/* ---- menus --------------------------------------------------------------------------------------------------------- */
+
+/* body: the posted menu; resolved: what activation froze (model versions, thresholds), NULL for a draft.  JSON text. */
+struct menu_row {
+    const char *name, *body, *resolved, *comment;
+    int64_t revision, created_us, activated_us;
+    bool active;
+};
+enum status store_menu_insert(struct store *s, const char *name, const char *body, const char *comment, int64_t *revision,
+                              struct error *e) MUST_USE;
+enum status store_menu_get(struct store *s, struct arena *a, const char *name, int64_t revision, struct menu_row *out,
+                           struct error *e) MUST_USE;
+enum status store_menus_list(struct store *s, struct arena *a, size_t limit, struct menu_row **rows, size_t *n,
+                             struct error *e) MUST_USE;
+/* NOTFOUND when none is active. */
+enum status store_menu_active(struct store *s, struct arena *a, struct menu_row *out, struct error *e) MUST_USE;
+enum status store_menu_activate(struct store *s, const char *name, int64_t revision, const char *resolved,
+                                struct error *e) MUST_USE;
+
+#endif
