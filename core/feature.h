@@ -16,8 +16,9 @@ enum hlf_index { HLF_HT, HLF_MET, HLF_MET_PHI, HLF_MT, HLF_N_JETS, HLF_N_BJETS, 
 
 struct feature_info {
     const char *name;                  /* "HT", as in the posted event */
-    const char *unit, *formula;
-    double min, max;                   /* physically possible range */
+    const char *unit, *formula;        /* "" where dimensionless; MT's unit depends on the recipe, see hlf_unit */
+    double min, max;                   /* physically possible range under any recipe, ends included */
+    bool whole;                        /* only whole numbers: counts, charge, lepIsEle */
 };
 extern const struct feature_info hlf_info[HLF_COUNT];
 extern const char *const particle_column_names[PARTICLE_COLUMNS];
@@ -55,6 +56,7 @@ struct recipe {
 };
 const struct recipe *recipe_find(const char *name);          /* NULL when unknown */
 const struct recipe *recipe_all(size_t *n);
+const char *hlf_unit(const struct recipe *r, enum hlf_index i);      /* MT: "GeV^2" where it is not rooted */
 
 /* Particle rows as stored: what is measured.  E, Px, Py, Pz and the one-hot flags follow (particle_expand). */
 enum particle_kind { PARTICLE_CHARGED, PARTICLE_NEUTRAL, PARTICLE_PHOTON, PARTICLE_ELECTRON, PARTICLE_MUON };
@@ -74,28 +76,35 @@ struct lepton {
 struct feature_batch {
     size_t n_events;                   /* as in the event_batch; rejected events have no rows */
     enum reject *reject;               /* [n_events] */
-    struct lepton *lepton;             /* [n_events], valid when kept */
-    float *hlf;                        /* [n_events][HLF_COUNT], valid when kept */
+    struct lepton *lepton;             /* [n_events], zero when rejected */
+    float *hlf;                        /* [n_events][HLF_COUNT], zero when rejected */
     uint32_t *row_first;               /* [n_events + 1] into rows; row 0 of an event is the lepton */
     struct particle_columns rows;
     size_t cap_events, cap_rows;
-    void *scratch;                     /* the functions' own workspace */
+    void *event_block, *row_block;     /* what the columns point into */
+    struct feature_scratch *scratch;   /* the functions' own workspace */
 };
 
+/* A batch starts empty, is filled again and again by features_compute and keeps its room; fini frees. */
 void feature_batch_init(struct feature_batch *f);
 void feature_batch_fini(struct feature_batch *f);
 
-/* Features of events that have passed the object cuts.  `want_rows` false computes the HLF only (an event's HLF are
- * the same bits either way).  Fails: NOMEM. */
+/* Features of events that have passed the object cuts.  Replaces what `out` held.  `want_rows` false computes the HLF
+ * only, and row_first is all 0 (an event's HLF are the same bits either way).  An event without MET object has MET 0.
+ * Fails: NOMEM, RANGE (more than 2^32 - 1 rows: use smaller batches); `out` then holds no events. */
 enum status features_compute(const struct recipe *r, const struct event_batch *events, bool want_rows,
                              struct feature_batch *out, struct error *e) MUST_USE;
 
-/* out[n][19]: full rows, particle_column_names order, from stored columns [first, first + n). */
+/* out[n][19]: full rows, particle_column_names order, from stored columns [first, first + n).  Massless four-vectors:
+ * px = pt cos phi, py = pt sin phi, pz = pt sinh eta, E = pt cosh eta, by polynomials of our own in float64, so that the
+ * bits do not depend on the machine or its C library.  |eta| is taken as 20 where it is larger. */
 void particle_expand(const struct particle_columns *rows, size_t first, size_t n, float *out);
 
 /* ---- scaling --------------------------------------------------------------------------------------------- */
 
-/* hlf'[i] = (f(hlf[i]) - shift[i]) * factor[i], f = log1p where `log` is set.  Computed in float64, stored float32. */
+/* hlf'[i] = (f(hlf[i]) - shift[i]) * factor[i], f = log1p of max(x, 0) where `log` is set.  Computed in float64, stored
+ * float32.  A feature that was constant where the scaler was fitted: standardised, factor 1 (all zeros there); min-max,
+ * 0.5 for every input, as Spark does (factor 2^-100, shift -2^99: the formula needs no special case). */
 struct hlf_scaler {
     bool log[HLF_COUNT];
     double shift[HLF_COUNT], factor[HLF_COUNT];
@@ -104,22 +113,38 @@ struct hlf_scaler {
 struct sequence_scaler {
     double mean[PARTICLE_COLUMNS], factor[PARTICLE_COLUMNS];
 };
-extern const struct field hlf_scaler_fields[];               /* see struct scaler_record in core/dataset.h */
 
-/* Streaming fit: Welford in float64 and min/max, merged in a fixed order by the caller's order of adds. */
+/* Scalers as manifests and model headers hold them.  Lists are empty where there is no scaler. */
+struct scaler_record {
+    struct field_list hlf_log;         /* int64_t [14], 0 or 1 */
+    struct field_list hlf_shift, hlf_factor;                 /* double [14] */
+    struct field_list sequence_mean, sequence_factor;        /* double [19], or empty: dense recipe, or no rows */
+};
+extern const struct field scaler_record_fields[];
+/* Lists are allocated from `a`; `sequence` may be NULL.  Fails: NOMEM. */
+enum status scaler_record_make(struct arena *a, const struct hlf_scaler *hlf, const struct sequence_scaler *sequence,
+                               struct scaler_record *out, struct error *e) MUST_USE;
+/* Checks lengths and that every number is finite.  Without sequence lists *has_sequence is false and *sequence zero.
+ * Fails: FORMAT. */
+enum status scaler_record_read(const struct scaler_record *record, struct hlf_scaler *hlf,
+                               struct sequence_scaler *sequence, bool *has_sequence, struct error *e) MUST_USE;
+
+/* Streaming fit: Welford's mean and sum of squared deviations in float64, and min/max.  Start from a zeroed struct.
+ * The result depends on the order of the values only, not on how they are cut into calls. */
 struct scaler_fit {
     int64_t n[PARTICLE_COLUMNS];
     double mean[PARTICLE_COLUMNS], m2[PARTICLE_COLUMNS], min[PARTICLE_COLUMNS], max[PARTICLE_COLUMNS];
 };
 void scaler_fit_hlf(struct scaler_fit *fit, const struct recipe *r, const float *hlf, size_t n);
 void scaler_fit_rows(struct scaler_fit *fit, const float *rows19, size_t n);
+/* By r->scaling: standardisation with the population deviation, or min-max to [0, 1].  Nothing fitted: identity. */
 struct hlf_scaler scaler_hlf(const struct scaler_fit *fit, const struct recipe *r);
 struct sequence_scaler scaler_sequence(const struct scaler_fit *fit);
 void hlf_scale(const struct hlf_scaler *s, const float *in, size_t n, float *out);    /* [n][14]; in == out allowed */
 
-/* The network's sequence input of one event from its full rows.  Ragged recipes: rows sorted (stable) by decreasing dR
- * to row 0, standardised by `s`; returns n.  Dense recipes (s unused): 801 rows, zero rows sorted in too, standardised
- * per event and column; returns 801.  out has room for max(n, 801) x 19. */
+/* The network's sequence input of one event from its full rows, n in [1, 801].  Ragged recipes: rows sorted (stable) by
+ * decreasing dR to row 0, standardised by `s`; returns n.  Dense recipes (s unused): 801 rows, zero rows sorted in too,
+ * standardised per event and column; returns 801.  out has room for 801 x 19, apart from rows19. */
 size_t sequence_prepare(const struct recipe *r, const struct sequence_scaler *s, const float *rows19, size_t n,
                         float *out);
 
