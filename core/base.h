@@ -59,9 +59,11 @@ struct error {
     char text[ERROR_TEXT_MAX];
 };
 
-/* Sets status and text; returns the status, so that `return error_set(...)` reads well. */
+/* Sets status and text; returns the status, so that `return error_set(...)` reads well.  Texts are always clean
+ * UTF-8 on one line: malformed bytes become '?', control characters spaces. */
 enum status error_set(struct error *e, enum status s, const char *fmt, ...) PRINTF_LIKE(3, 4);
-/* As error_set, with strerror(errno) behind the text; ENOSPC and EDQUOT become NOSPACE, ENOENT NOTFOUND, others IO. */
+/* As error_set, with strerror(errno) behind the text; ENOSPC and EDQUOT become NOSPACE, ENOENT NOTFOUND,
+ * ENOMEM NOMEM, others IO. */
 enum status error_errno(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Puts "fmt: " before the present text; keeps and returns the status. */
 enum status error_wrap(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -85,7 +87,7 @@ struct arena {
 
 void arena_init(struct arena *a, size_t max_bytes);
 void arena_fini(struct arena *a);
-void arena_reset(struct arena *a);                    /* frees all but the first chunk */
+void arena_reset(struct arena *a);                    /* frees all but the largest chunk */
 /* 64-byte aligned, zeroed.  NULL when `max` or the system's memory is exhausted, or n * size overflows. */
 void *arena_alloc(struct arena *a, size_t n, size_t size) MUST_USE;
 #define ARENA_NEW(a, type, n) ((type *)arena_alloc((a), (n), sizeof(type)))
@@ -102,7 +104,7 @@ void mem_free(void *p);
 void *mem_aligned(size_t bytes) MUST_USE;
 extern bool (*mem_fail_hook)(size_t bytes);           /* returns true to make this allocation fail; NULL: never */
 
-/* Growing byte buffer with a stated maximum. */
+/* Growing byte buffer with a stated maximum.  A function that fails leaves it as it was; beyond `max` is NOMEM. */
 struct buf {
     uint8_t *data;
     size_t len, cap, max;
@@ -159,7 +161,8 @@ struct field {
     size_t offset;
     bool required;                    /* must be present in input */
     bool nullable;                    /* F64: NaN is written as null; OBJECT: all-zero first member... use for outputs only */
-    double min, max;                  /* I64, F64: bounds (min == max == 0: none); STRING, LIST, MAP: length bounds */
+    double min, max;                  /* I64, F64: bounds; STRING, LIST, MAP: bounds of the length.  Both 0: none;
+                                       * max < min: only the minimum.  NaN passes if nullable or the default */
     double def;                       /* BOOL, I64, F64, ENUM (index) */
     const char *def_text;             /* STRING */
     const char *unit, *doc;
@@ -203,18 +206,24 @@ enum status field_validate(const struct field *table, const void *object, const 
 
 /* Text codec of field tables: one "path = value" line a scalar, strings quoted, numbers exact.  It serves
  * dataset manifests, model headers, checkpoints and unit results, where core has no JSON.
- *   a.b = 3      list[2].name = "x"     map["qcd"] = 0.5   (absent members keep their default; unknown paths are FORMAT) */
+ *   a.b = 3      list[2].name = "x"     map["qcd"] = 0.5     rows[0] = {}    (an item whose members are all absent)
+ * Empty lists and NULL strings write nothing.  Fails: RANGE (a text above 256 kB, more than 16384 map names, objects
+ * nested deeper than 16), ARGUMENT (NULL string in a list), NOMEM.  On error `out` is as before. */
 enum status field_write_text(const struct field *table, const void *object, struct buf *out, struct error *e) MUST_USE;
-/* Strings and lists are allocated from `a`. */
+/* Sets `object` to its defaults, then to what the lines say; strings and lists are allocated from `a`.  Takes bytes
+ * from anywhere: unknown paths, list indices out of order, a map name given twice, a value that is not exactly one
+ * and a last line without its newline are FORMAT naming the line.  Empty lines and lines starting with '#' are
+ * skipped; of a scalar given twice the last counts.  Bounds and required members are field_validate()'s business. */
 enum status field_read_text(struct arena *a, const struct field *table, struct span text, void *object,
                             struct error *e) MUST_USE;
-/* Arena copy of everything that `src` points to (same table). */
+/* Copies the members that the table names, with everything that they point to; other members of dst stay. */
 enum status field_copy(struct arena *a, const struct field *table, const void *src, void *dst, struct error *e) MUST_USE;
 
 /* ---- log --------------------------------------------------------------------------------------------- */
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
-/* The only global of core: where lines go (default: standard error, INFO and above). */
+/* The only global of core: where lines go (default and sink NULL: standard error, INFO and above).  The sink gets
+ * clean UTF-8 lines of at most 2047 bytes, one call at a time, and must not log. */
 void log_set(enum log_level least, void (*sink)(void *ctx, enum log_level level, const char *line), void *ctx);
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
@@ -245,13 +254,18 @@ enum status sha256_file_hex(const char *path, char out[65], int64_t *bytes, stru
 
 /* ---- files --------------------------------------------------------------------------------------------- */
 
-/* Durable publication: write to `path`.tmp, sync, rename over `path`, sync the folder.  On error nothing is visible. */
+/* In all of these, messages name the last path component only: callers add what they may disclose.
+ *
+ * Durable publication: write to `path`.tmp, sync, rename over `path`, sync the folder.  On error nothing is visible
+ * and `path` is what it was; only when the very last step fails (syncing the folder: a broken disk) is the new file
+ * in place without the promise that it survives a power cut.  Writers of the same path wait for each other. */
 enum status file_write_atomic(const char *path, const void *data, size_t n, struct error *e) MUST_USE;
-/* Whole file into `b` (its max bounds it). */
+/* Appends the whole regular file to `b`; more than its max allows is RANGE. */
 enum status file_read(const char *path, struct buf *b, struct error *e) MUST_USE;
 enum status file_sync_folder(const char *path, struct error *e) MUST_USE;
 enum status file_make_folder(const char *path, struct error *e) MUST_USE;       /* parents too; existing is OK */
-/* Removes a folder and what is in it, never following symbolic links; absent is OK. */
+/* Removes a folder and what is in it, never following symbolic links; absent is OK.  What is not a folder (also a
+ * link to one) is IO; nested deeper than 64 folders is RANGE. */
 enum status file_remove_tree(const char *path, struct error *e) MUST_USE;
 
 /* ---- time ---------------------------------------------------------------------------------------------- */
@@ -274,15 +288,17 @@ void cpu_level_set(enum cpu_level most);             /* tests: cap it from now o
 
 /* ---- parallel loops -------------------------------------------------------------------------------------- */
 
-size_t par_cores(void);                              /* cores this process may use */
+size_t par_cores(void);                              /* cores this process may use (affinity, container quota) */
 /* Calls fn(ctx, i, thread) for each i in [0, n) on up to `threads` threads (this one included); returns when all
- * are done.  thread < threads.  The first error (lowest i that failed) is returned and no new i is started. */
+ * are done.  thread < threads.  The first error (lowest i that failed) is returned and no new i is started.  The loop's result does not
+ * depend on the number of threads as long as fn(i) does not. */
 enum status par_for(size_t threads, size_t n, enum status (*fn)(void *ctx, size_t i, size_t thread, struct error *e),
                     void *ctx, struct error *e) MUST_USE;
 
 /* read -> compute -> write over recycled slots.  read(slot) and write(slot) are each called by one thread at a time
  * and in serial order; compute(slot) runs in parallel.  Slots bound the memory and give back-pressure.  read sets
- * *end to finish.  Same bytes whatever the number of threads. */
+ * *end to finish (that slot then holds no item).  Same bytes whatever the number of threads: also after an error, all
+ * items before the first failing one are still written, none behind it, and its error is returned. */
 struct par_stage_fns {
     enum status (*read)(void *ctx, size_t slot, bool *end, struct error *e);
     enum status (*compute)(void *ctx, size_t slot, size_t thread, struct error *e);

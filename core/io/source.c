@@ -1,0 +1,124 @@
+/* core/io/source.c
+ *
+ * The table of schemes, the checks that every kind of source shares, and the memory source. */
+#include "core/source.h"
+
+#include "core/io/source_kinds.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <strings.h>
+
+static const struct scheme {
+    const char *name;
+    enum status (*open)(const char *url, struct source **out, struct error *e);
+    const char *missing;                     /* what to do where open is NULL */
+} schemes[] = {
+    {"file", source_open_file_url, NULL},
+    {"https", NULL, "https:// is not built in: download the file first and give its path"},
+    {"http", NULL, "http:// is not built in: download the file first and give its path"},
+    {"root", NULL, "root:// is not built in: copy the file first (xrdcp) and give its path"},
+};
+
+/* Bytes of the scheme in front of "://", 0 for a plain path. */
+static size_t scheme_len(const char *url)
+{
+    size_t n = strspn(url, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-.");
+    return n > 0 && strncmp(url + n, "://", 3) == 0 ? n : 0;
+}
+
+enum status source_open(const char *url, struct source **out, struct error *e)
+{
+    *out = NULL;
+    size_t n = scheme_len(url);
+    if (n == 0)
+        return source_open_file(url, out, e);
+    for (const struct scheme *s = schemes; s < schemes + ARRAY_LEN(schemes); s++)
+        if (strlen(s->name) == n && strncasecmp(s->name, url, n) == 0)
+            return s->open ? s->open(url, out, e) : error_set(e, STATUS_UNSUPPORTED, "%s", s->missing);
+    return error_set(e, STATUS_UNSUPPORTED, "%.*s:// is not known: give a path or a file:// URL", n > 32 ? 32 : (int)n,
+                     url);
+}
+
+void source_set_name(struct source *s, const char *url)
+{
+    size_t len = scheme_len(url) ? strcspn(url, "?#") : strlen(url);
+    const char *slash = memrchr(url, '/', len);
+    const char *start = slash ? slash + 1 : url;
+    len -= (size_t)(start - url);
+    snprintf(s->name, sizeof s->name, "%.*s", len >= SOURCE_NAME_MAX ? SOURCE_NAME_MAX - 1 : (int)len, start);
+}
+
+void source_close(struct source *s)
+{
+    if (s)
+        s->ops->close(s);
+}
+
+const char *source_name(const struct source *s) { return s->name; }
+uint64_t source_size(const struct source *s) { return s->size; }
+
+struct source_counters source_counters(const struct source *s)
+{
+    return (struct source_counters){.requests = s->n_requests, .bytes = s->n_bytes};
+}
+
+enum status source_read(struct source *s, uint64_t offset, void *dst, size_t len, struct error *e)
+{
+    struct source_range range = {offset, len, dst};
+    return source_read_ranges(s, &range, 1, e);
+}
+
+enum status source_read_ranges(struct source *s, const struct source_range *ranges, size_t n, struct error *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct source_range *r = &ranges[i];
+        if (r->offset > s->size || r->len > s->size - r->offset)
+            return error_set(e, STATUS_FORMAT, "%s: wants bytes %" PRIu64 " to %" PRIu64 " of %" PRIu64, s->name,
+                             r->offset, r->offset + r->len < r->offset ? UINT64_MAX : r->offset + r->len, s->size);
+    }
+    if (s->ops->read_ranges(s, ranges, n, e) != STATUS_OK)
+        return error_wrap(e, "%s", s->name);
+    return STATUS_OK;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------ */
+
+struct memory_source {
+    struct source base;
+    const uint8_t *data;
+};
+
+static enum status read_memory(struct source *s, const struct source_range *ranges, size_t n, struct error *e)
+{
+    const struct memory_source *m = (const struct memory_source *)s;
+    (void)e;
+    for (size_t i = 0; i < n; i++) {
+        if (ranges[i].len > 0)
+            memcpy(ranges[i].dst, m->data + ranges[i].offset, ranges[i].len);
+        s->n_bytes += ranges[i].len;
+    }
+    s->n_requests += n;
+    return STATUS_OK;
+}
+
+static void close_memory(struct source *s)
+{
+    mem_free(s);
+}
+
+static const struct source_ops memory_ops = {read_memory, close_memory};
+
+enum status source_open_memory(const void *data, size_t len, const char *name, struct source **out, struct error *e)
+{
+    struct memory_source *m = mem_calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return error_set(e, STATUS_NOMEM, "no memory to open %s", name);
+    m->base.ops = &memory_ops;
+    m->base.size = len;
+    m->data = data;
+    source_set_name(&m->base, name);
+    *out = &m->base;
+    return STATUS_OK;
+}
