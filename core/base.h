@@ -160,7 +160,7 @@ struct field {
     enum field_kind kind;
     size_t offset;
     bool required;                    /* must be present in input */
-    bool nullable;                    /* F64: NaN is written as null; OBJECT: all-zero first member... use for outputs only */
+    bool nullable;                    /* outputs only.  F64: NaN is written as null; OBJECT: all-zero first member... */
     double min, max;                  /* I64, F64: bounds; STRING, LIST, MAP: bounds of the length.  Both 0: none;
                                        * max < min: only the minimum.  NaN passes if nullable or the default */
     double def;                       /* BOOL, I64, F64, ENUM (index) */
@@ -217,7 +217,8 @@ enum status field_write_text(const struct field *table, const void *object, stru
 enum status field_read_text(struct arena *a, const struct field *table, struct span text, void *object,
                             struct error *e) MUST_USE;
 /* Copies the members that the table names, with everything that they point to; other members of dst stay. */
-enum status field_copy(struct arena *a, const struct field *table, const void *src, void *dst, struct error *e) MUST_USE;
+enum status field_copy(struct arena *a, const struct field *table, const void *src, void *dst,
+                       struct error *e) MUST_USE;
 
 /* ---- log --------------------------------------------------------------------------------------------- */
 
@@ -290,8 +291,8 @@ void cpu_level_set(enum cpu_level most);             /* tests: cap it from now o
 
 size_t par_cores(void);                              /* cores this process may use (affinity, container quota) */
 /* Calls fn(ctx, i, thread) for each i in [0, n) on up to `threads` threads (this one included); returns when all
- * are done.  thread < threads.  The first error (lowest i that failed) is returned and no new i is started.  The loop's result does not
- * depend on the number of threads as long as fn(i) does not. */
+ * are done.  thread < threads.  After a failure no new i is started; the error of the lowest failing i is
+ * returned, whatever the number of threads. */
 enum status par_for(size_t threads, size_t n, enum status (*fn)(void *ctx, size_t i, size_t thread, struct error *e),
                     void *ctx, struct error *e) MUST_USE;
 

@@ -277,11 +277,6 @@ static enum status read_f64(struct reader *r, double *out)
     return STATUS_OK;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* What follows a backslash; 0 when it is no escape (texts cannot hold the byte 0). */
 static uint8_t read_escape(struct reader *r)
 {

@@ -28,7 +28,7 @@ uint64_t rng_u64(struct rng *r)
 uint64_t rng_below(struct rng *r, uint64_t n)
 {
     check(n > 0);
-    /* Lemire 2019, doi:10.1145/3230636: the high half of draw * n; low halves below 2^64 mod n would be one too many. */
+    /* Lemire 2019, doi:10.1145/3230636: the high half of draw * n; low halves below 2^64 mod n are one too many. */
     unsigned __int128 product = (unsigned __int128)rng_u64(r) * n;
     if ((uint64_t)product < n) {
         uint64_t surplus = -n % n;

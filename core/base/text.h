@@ -14,4 +14,13 @@ bool utf8_is_control(const uint8_t *s, size_t len);
 /* Replaces control characters by spaces and malformed bytes by '?', in place. */
 void text_clean(char *s);
 
+/* 0 to 15, or -1. */
+static inline int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 #endif

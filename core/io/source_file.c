@@ -4,6 +4,8 @@
  * job wait for ever. */
 #include "core/io/source_kinds.h"
 
+#include "core/base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -90,11 +92,6 @@ enum status source_open_file(const char *path, struct source **out, struct error
     }
     *out = &f->base;
     return STATUS_OK;
-}
-
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* Resolves %NN; false for a broken or zero one, or when it does not fit. */
