@@ -19,6 +19,7 @@ enum dataset_kind { DATASET_EVENTS, DATASET_FEATURES };
 struct dataset_part {
     const char *file;                  /* name inside the folder */
     int64_t rows, bytes;
+    int64_t source;                    /* events: index into manifest.sources; features: -1 */
     const char *sha256;
 };
 struct dataset_source {                /* an input file of ingestion */
@@ -57,6 +58,8 @@ struct manifest {
     const char *content_sha256;        /* over the parts' hashes: two datasets with equal rows have it equal */
 };
 extern const struct field manifest_fields[];
+/* Tables of its parts, for results of jobs that repeat them. */
+extern const struct field dataset_source_fields[], cut_row_fields[], class_count_fields[];
 
 struct dataset;
 /* Opens the folder for reading.  On OK *out is the caller's.  Fails: NOTFOUND, FORMAT, IO, UNSUPPORTED (version). */
@@ -72,7 +75,7 @@ enum status dataset_verify(const struct dataset *d, struct error *e) MUST_USE;
 struct events_writer;
 enum status events_writer_create(const char *path, struct events_writer **out, struct error *e) MUST_USE;
 enum status events_write(struct events_writer *w, const struct event_batch *b, struct error *e) MUST_USE;
-/* Syncs and closes; fills rows, bytes and sha256 of *part (sha256 in the caller's 65 bytes). */
+/* Syncs and closes; the writer is gone afterwards, also on error. */
 enum status events_writer_finish(struct events_writer *w, int64_t *rows, struct error *e) MUST_USE;
 void events_writer_abort(struct events_writer *w);           /* NULL allowed; unlinks the file */
 
@@ -129,8 +132,12 @@ enum status dataset_part_describe(struct arena *a, const char *folder, const cha
 /* Sorts nothing, fills rows, bytes and content_sha256 from the parts, writes folder/manifest durably. */
 enum status manifest_write(const char *folder, struct manifest *m, struct error *e) MUST_USE;
 
-/* Histograms and medians of the 14 features for drift: out[HLF_COUNT] as a field list in `a`. */
-enum status feature_histograms(struct arena *a, const float *hlf, const float *weight, size_t n, struct field_list *out,
-                               struct error *e) MUST_USE;
+/* ---- histograms of the training part: what drift is measured against ------------------------------------------- */
+
+/* HLF_COUNT struct feature_histogram in `a`: ranges and medians from the given raw rows, counts zero. */
+enum status feature_histograms_create(struct arena *a, const float *hlf, size_t n, struct field_list *out,
+                                      struct error *e) MUST_USE;
+/* Adds rows to the counts; out-of-range values land in the outer bins. */
+void feature_histograms_add(struct field_list *histograms, const float *hlf, const float *weight, size_t n);
 
 #endif

@@ -59,6 +59,10 @@ struct job_ctx {
     const char *job_id, *work_dir;     /* the folder exists, is the job's own, and survives interruption */
     const char *created_at;            /* RFC 3339; of the job, so that it is the same in every attempt */
     size_t threads;
+    /* What a job kind keeps in memory between units of one attempt (a trainer and its rows); zero at the start.  The
+     * host calls free_state(state) at the end of the attempt, however it ends, when it is set. */
+    void *state;
+    void (*free_state)(void *state);
 };
 
 struct job_kind {
