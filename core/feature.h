@@ -144,7 +144,8 @@ void hlf_scale(const struct hlf_scaler *s, const float *in, size_t n, float *out
 
 /* The network's sequence input of one event from its full rows, n in [1, 801].  Ragged recipes: rows sorted (stable) by
  * decreasing dR to row 0, standardised by `s`; returns n.  Dense recipes (s unused): 801 rows, zero rows sorted in too,
- * standardised per event and column; returns 801.  out has room for 801 x 19, apart from rows19. */
+ * standardised per event and column; returns 801.  `out` has room for n x 19 (ragged) or 801 x 19 (dense), apart from
+ * rows19. */
 size_t sequence_prepare(const struct recipe *r, const struct sequence_scaler *s, const float *rows19, size_t n,
                         float *out);
 

@@ -1,0 +1,179 @@
+/* core/feature/scale.c
+ *
+ * Scalers: fitted in one streaming pass over features, kept as a record of lists in manifests and model files, applied
+ * before a network sees a number.  All arithmetic in float64. */
+#include "core/feature.h"
+
+#include <math.h>
+#include <string.h>
+
+static bool is_logged(const struct recipe *r, size_t i)
+{
+    return r->scale_log && (i == HLF_HT || i == HLF_MET || i == HLF_MT || i == HLF_LEP_PT);
+}
+
+static double logged(double x)
+{
+    return log1p(x > 0 ? x : 0);
+}
+
+/* ---- fit --------------------------------------------------------------------------------------------------- */
+
+static void fit_add(struct scaler_fit *fit, size_t c, double x)
+{
+    int64_t n = ++fit->n[c];
+    double delta = x - fit->mean[c];
+    fit->mean[c] += delta / (double)n;
+    fit->m2[c] += delta * (x - fit->mean[c]);
+    if (n == 1 || x < fit->min[c])
+        fit->min[c] = x;
+    if (n == 1 || x > fit->max[c])
+        fit->max[c] = x;
+}
+
+void scaler_fit_hlf(struct scaler_fit *fit, const struct recipe *r, const float *hlf, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < HLF_COUNT; c++) {
+            double x = (double)hlf[i * HLF_COUNT + c];
+            fit_add(fit, c, is_logged(r, c) ? logged(x) : x);
+        }
+}
+
+void scaler_fit_rows(struct scaler_fit *fit, const float *rows19, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < PARTICLE_COLUMNS; c++)
+            fit_add(fit, c, (double)rows19[i * PARTICLE_COLUMNS + c]);
+}
+
+/* ---- scalers ----------------------------------------------------------------------------------------------- */
+
+struct line {
+    double shift, factor;
+};
+
+static struct line standard_line(const struct scaler_fit *fit, size_t c)
+{
+    if (fit->n[c] == 0)
+        return (struct line){0, 1};
+    double deviation = sqrt(fit->m2[c] / (double)fit->n[c]);
+    bool constant = !(fit->max[c] > fit->min[c]) || !(deviation > 0);
+    return (struct line){fit->mean[c], constant ? 1 : 1 / deviation};
+}
+
+static struct line minmax_line(const struct scaler_fit *fit, size_t c)
+{
+    if (fit->n[c] == 0)
+        return (struct line){0, 1};
+    double range = fit->max[c] - fit->min[c];
+    if (!(range > 0))
+        return (struct line){-0x1p99, 0x1p-100};       /* (x + 2^99) 2^-100 is 0.5 for every |x| < 2^45 */
+    return (struct line){fit->min[c], 1 / range};
+}
+
+struct hlf_scaler scaler_hlf(const struct scaler_fit *fit, const struct recipe *r)
+{
+    struct hlf_scaler s;
+    for (size_t c = 0; c < HLF_COUNT; c++) {
+        struct line l = r->scaling == HLF_SCALE_MINMAX ? minmax_line(fit, c) : standard_line(fit, c);
+        s.log[c] = is_logged(r, c);
+        s.shift[c] = l.shift;
+        s.factor[c] = l.factor;
+    }
+    return s;
+}
+
+struct sequence_scaler scaler_sequence(const struct scaler_fit *fit)
+{
+    struct sequence_scaler s;
+    for (size_t c = 0; c < PARTICLE_COLUMNS; c++) {
+        struct line l = standard_line(fit, c);
+        s.mean[c] = l.shift;
+        s.factor[c] = l.factor;
+    }
+    return s;
+}
+
+void hlf_scale(const struct hlf_scaler *s, const float *in, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t c = 0; c < HLF_COUNT; c++) {
+            double x = (double)in[i * HLF_COUNT + c];
+            out[i * HLF_COUNT + c] = (float)(((s->log[c] ? logged(x) : x) - s->shift[c]) * s->factor[c]);
+        }
+}
+
+/* ---- record ------------------------------------------------------------------------------------------------ */
+
+const struct field scaler_record_fields[] = {
+    FIELD_LIST_I64(struct scaler_record, hlf_log, .max = HLF_COUNT,
+                   .doc = "1 where log1p comes before the scaling, in the order of the features"),
+    FIELD_LIST_F64(struct scaler_record, hlf_shift, .max = HLF_COUNT, .doc = "subtracted from each feature"),
+    FIELD_LIST_F64(struct scaler_record, hlf_factor, .max = HLF_COUNT, .doc = "multiplies each shifted feature"),
+    FIELD_LIST_F64(struct scaler_record, sequence_mean, .max = PARTICLE_COLUMNS,
+                   .doc = "mean of each particle column; empty where rows are standardised per event"),
+    FIELD_LIST_F64(struct scaler_record, sequence_factor, .max = PARTICLE_COLUMNS,
+                   .doc = "inverse deviation of each particle column"),
+    FIELD_END,
+};
+
+static bool list_of_f64(struct arena *a, const double *v, size_t n, struct field_list *out)
+{
+    double *copy = ARENA_NEW(a, double, n);
+    if (!copy)
+        return false;
+    memcpy(copy, v, n * sizeof *v);
+    *out = (struct field_list){copy, n};
+    return true;
+}
+
+enum status scaler_record_make(struct arena *a, const struct hlf_scaler *hlf, const struct sequence_scaler *sequence,
+                               struct scaler_record *out, struct error *e)
+{
+    *out = (struct scaler_record){0};
+    int64_t *log = ARENA_NEW(a, int64_t, HLF_COUNT);
+    bool ok = log && list_of_f64(a, hlf->shift, HLF_COUNT, &out->hlf_shift) &&
+              list_of_f64(a, hlf->factor, HLF_COUNT, &out->hlf_factor);
+    if (ok && sequence)
+        ok = list_of_f64(a, sequence->mean, PARTICLE_COLUMNS, &out->sequence_mean) &&
+             list_of_f64(a, sequence->factor, PARTICLE_COLUMNS, &out->sequence_factor);
+    if (!ok)
+        return error_set(e, STATUS_NOMEM, "scaler: no memory for its record");
+    for (size_t c = 0; c < HLF_COUNT; c++)
+        log[c] = hlf->log[c];
+    out->hlf_log = (struct field_list){log, HLF_COUNT};
+    return STATUS_OK;
+}
+
+static enum status read_f64(const struct field_list *list, const char *name, size_t n, double *out, struct error *e)
+{
+    if (list->n_items != n)
+        return error_set(e, STATUS_FORMAT, "scaler: %s has %zu numbers, must have %zu", name, list->n_items, n);
+    memcpy(out, list->items, n * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(out[i]))
+            return error_set(e, STATUS_FORMAT, "scaler: %s[%zu] is not a finite number", name, i);
+    return STATUS_OK;
+}
+
+enum status scaler_record_read(const struct scaler_record *record, struct hlf_scaler *hlf,
+                               struct sequence_scaler *sequence, bool *has_sequence, struct error *e)
+{
+    *hlf = (struct hlf_scaler){0};
+    *sequence = (struct sequence_scaler){0};
+    *has_sequence = false;
+    if (record->hlf_log.n_items != HLF_COUNT)
+        return error_set(e, STATUS_FORMAT, "scaler: hlf_log has %zu numbers, must have %d", record->hlf_log.n_items,
+                         HLF_COUNT);
+    for (size_t c = 0; c < HLF_COUNT; c++)
+        hlf->log[c] = ((const int64_t *)record->hlf_log.items)[c] != 0;
+    TRY(read_f64(&record->hlf_shift, "hlf_shift", HLF_COUNT, hlf->shift, e));
+    TRY(read_f64(&record->hlf_factor, "hlf_factor", HLF_COUNT, hlf->factor, e));
+    if (record->sequence_mean.n_items == 0 && record->sequence_factor.n_items == 0)
+        return STATUS_OK;
+    TRY(read_f64(&record->sequence_mean, "sequence_mean", PARTICLE_COLUMNS, sequence->mean, e));
+    TRY(read_f64(&record->sequence_factor, "sequence_factor", PARTICLE_COLUMNS, sequence->factor, e));
+    *has_sequence = true;
+    return STATUS_OK;
+}
