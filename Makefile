@@ -1,6 +1,8 @@
 # dltrigger: see `make help`.  Everything that is built lands in $(BUILD), so the tree stays clean.
 BUILD   ?= build
-CC      ?= gcc
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
 PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
 LDFLAGS ?=
@@ -113,6 +115,11 @@ FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz:                           ## libFuzzer over every parser (clang; FUZZ_SECONDS a target)
 	sh tests/fuzz/run.sh $(FUZZ_SECONDS)
+
+# The value of a variable, for scripts: make -s print-DLT_LIBS
+.PHONY: print-%
+print-%:
+	@echo '$($*)'
 
 # ---- people ----------------------------------------------------------------------------------------------
 
