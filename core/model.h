@@ -48,6 +48,8 @@ struct feature_histogram {
     double median;
 };
 
+extern const struct field feature_histogram_fields[];
+
 /* Everything a model says of itself; the header of the model file, and the API's answer. */
 struct model_header {
     int64_t format_version;

@@ -94,7 +94,6 @@ const struct job_kind *job_kind_find(const char *name);      /* NULL when unknow
 struct ingest_result {
     const char *dataset_id;
     int64_t events_read, events_kept, bytes_read;
-    double events_per_second;
     struct field_list cut_flow;        /* struct cut_row */
     struct field_list class_counts;    /* struct class_count */
     struct field_list files;           /* struct dataset_source */

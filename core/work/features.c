@@ -1,0 +1,320 @@
+/* core/work/features.c
+ *
+ * Job kind "features": an events dataset in, two features datasets out (train and test).  The phases are described in
+ * core/work/features.h; this file holds the parameters, the plan, and the manifests with scaler and histograms. */
+#include "core/work/features.h"
+
+#include <string.h>
+
+enum { HISTOGRAM_SAMPLE = 1 << 18 };      /* rows from which ranges and medians are taken (the train part is shuffled) */
+
+static const char *const split_names[] = {"stratified", "event_hash", NULL};
+static const struct field split_fields[] = {
+    FIELD_F64(struct split_spec, test, .min = 0, .max = 0.9, .def = 0.2, .doc = "share of the test part"),
+    FIELD_ENUM(struct split_spec, method, split_names,
+               .doc = "stratified: exact shares of each class; event_hash: by the event's identity"),
+    FIELD_I64(struct split_spec, seed, .min = 0, .max = 9007199254740992.0, .def = 1,
+              .doc = "of balance, split and shuffle"),
+    FIELD_END,
+};
+static const struct field spec_fields[] = {
+    FIELD_STRING(struct features_spec, dataset, .required = true, .min = 1, .max = 64, .doc = "an events dataset"),
+    FIELD_STRING(struct features_spec, recipe, .def_text = "topology-1", .min = 1, .max = 64,
+                 .doc = "selection and features: sparkdltrigger-1 or topology-1"),
+    FIELD_OBJECT(struct features_spec, split, split_fields),
+    FIELD_BOOL(struct features_spec, balance, .def = 1, .doc = "undersample every class to the smallest"),
+    FIELD_BOOL(struct features_spec, sequences, .def = 1, .doc = "keep the particle rows, not only the 14 features"),
+    FIELD_END,
+};
+static const struct field result_fields[] = {
+    FIELD_STRING(struct features_result, dataset_id, .doc = "train part"),
+    FIELD_STRING(struct features_result, test_dataset_id),
+    FIELD_STRING(struct features_result, recipe),
+    FIELD_I64(struct features_result, events_read),
+    FIELD_I64(struct features_result, events_selected),
+    FIELD_I64(struct features_result, train_events),
+    FIELD_I64(struct features_result, test_events),
+    FIELD_LIST_OBJECT(struct features_result, cut_flow, struct cut_row, cut_row_fields),
+    FIELD_LIST_OBJECT(struct features_result, class_counts, struct class_count, class_count_fields,
+                      .doc = "of the train part"),
+    FIELD_END,
+};
+
+static enum status validate(const void *spec_, struct error *e)
+{
+    const struct features_spec *spec = spec_;
+    if (recipe_find(spec->recipe))
+        return STATUS_OK;
+    size_t n;
+    const struct recipe *all = recipe_all(&n);
+    return error_set(e, STATUS_ARGUMENT, "/recipe: no recipe %s (there are %s and %s)", spec->recipe, all[0].name,
+                     all[n - 1].name);
+}
+
+enum status features_input_open(struct job_ctx *ctx, const struct features_spec *spec, struct features_input *out,
+                                struct error *e)
+{
+    *out = (struct features_input){.recipe = recipe_find(spec->recipe)};
+    if (!out->recipe)
+        return error_set(e, STATUS_ARGUMENT, "no recipe %s", spec->recipe);
+    TRY(work_dataset_open(ctx, spec->dataset, &out->events, e));
+    out->manifest = dataset_manifest(out->events);
+    if (out->manifest->kind == DATASET_EVENTS)
+        return STATUS_OK;
+    dataset_close(out->events);
+    out->events = NULL;
+    return error_set(e, STATUS_ARGUMENT, "dataset %s holds features already; features are made of an events dataset",
+                     spec->dataset);
+}
+
+static enum status plan(struct job_ctx *ctx, const void *spec_, int phase, int64_t *n_units, struct error *e)
+{
+    const struct features_spec *spec = spec_;
+    struct features_input in;
+    struct assignment a;
+    *n_units = -1;
+    if (phase > PHASE_GATHER)
+        return STATUS_OK;
+    TRY(features_input_open(ctx, spec, &in, e));
+    enum status s = STATUS_OK;
+    if (phase == PHASE_GATHER) {
+        s = assignment_get(ctx, spec, in.manifest, &a, e);
+        if (s == STATUS_OK)
+            *n_units = train_buckets(&a) + test_buckets(&a);
+    } else {
+        *n_units = (int64_t)in.manifest->parts.n_items;
+    }
+    dataset_close(in.events);
+    return s;
+}
+
+static enum status run(struct job_ctx *ctx, const void *spec, int phase, int64_t unit, struct buf *result,
+                       struct error *e)
+{
+    switch (phase) {
+    case PHASE_SELECT:
+        return select_run(ctx, spec, unit, result, e);
+    case PHASE_SCATTER:
+        return scatter_run(ctx, spec, unit, result, e);
+    default:
+        return gather_run(ctx, spec, unit, result, e);
+    }
+}
+
+/* ---- scaler and histograms -------------------------------------------------------------------------------------- */
+
+struct fit {
+    struct job_ctx *ctx;
+    const struct recipe *recipe;
+    struct scaler_fit hlf, rows;
+    struct feature_rows group;
+    float *expanded;                   /* one event's full rows */
+    struct field_list histograms;
+};
+
+/* Calls fn for each row group of FOLDER/part-00000 ... in order. */
+static enum status each_group(struct fit *f, const char *pattern, int64_t n_parts, bool want_rows,
+                              enum status (*fn)(struct fit *f, struct error *e), struct error *e)
+{
+    for (int64_t p = 0; p < n_parts; p++) {
+        char path[PATH_BYTES_MAX];
+        struct features_reader *r;
+        TRY(work_path(f->ctx, path, e, "%s-%05lld.parquet", pattern, (long long)p));
+        TRY(features_reader_open(path, &r, e));
+        enum status s = STATUS_OK;
+        for (size_t g = 0; s == STATUS_OK && g < features_reader_groups(r); g++) {
+            feature_rows_clear(&f->group);
+            s = features_read(r, g, want_rows, &f->group, e);
+            if (s == STATUS_OK)
+                s = fn(f, e);
+            if (s == STATUS_OK)
+                s = work_check_cancelled(f->ctx, e);
+        }
+        features_reader_close(r);
+        TRY(s);
+    }
+    return STATUS_OK;
+}
+
+static enum status fit_hlf(struct fit *f, struct error *e)
+{
+    (void)e;
+    scaler_fit_hlf(&f->hlf, f->recipe, f->group.hlf, f->group.n);
+    return STATUS_OK;
+}
+
+static enum status fit_rows(struct fit *f, struct error *e)
+{
+    (void)e;
+    for (size_t i = 0; i < f->group.n; i++) {
+        size_t first = f->group.row_first[i], n = f->group.row_first[i + 1] - first;
+        particle_expand(&f->group.rows, first, n, f->expanded);
+        scaler_fit_rows(&f->rows, f->expanded, n);
+    }
+    return STATUS_OK;
+}
+
+static enum status fill_histograms(struct fit *f, struct error *e)
+{
+    if (f->histograms.n_items == 0) {
+        size_t n = f->group.n < HISTOGRAM_SAMPLE ? f->group.n : HISTOGRAM_SAMPLE;
+        TRY(feature_histograms_create(f->ctx->arena, f->group.hlf, n, &f->histograms, e));
+    }
+    feature_histograms_add(&f->histograms, f->group.hlf, f->group.weight, f->group.n);
+    return STATUS_OK;
+}
+
+/* Fitted where the recipe says: on the train part, or on everything selected. */
+static enum status fit_scaler(struct fit *f, const struct features_spec *spec, const struct assignment *a,
+                              size_t n_inputs, struct scaler_record *out, struct error *e)
+{
+    bool ragged = spec->sequences && !f->recipe->sequence_dense;
+    f->expanded = ARENA_NEW(f->ctx->arena, float, (size_t)PARTICLE_ROWS_MAX * PARTICLE_COLUMNS);
+    if (!f->expanded)
+        return error_set(e, STATUS_NOMEM, "scaler");
+    if (f->recipe->scale_train_only)
+        TRY(each_group(f, "train/part", train_buckets(a), false, fit_hlf, e));
+    else
+        TRY(each_group(f, "select", (int64_t)n_inputs, false, fit_hlf, e));
+    if (ragged)
+        TRY(each_group(f, "train/part", train_buckets(a), true, fit_rows, e));
+    TRY(each_group(f, "train/part", train_buckets(a), false, fill_histograms, e));
+    struct hlf_scaler hlf = scaler_hlf(&f->hlf, f->recipe);
+    struct sequence_scaler rows = scaler_sequence(&f->rows);
+    return scaler_record_make(f->ctx->arena, &hlf, ragged ? &rows : NULL, out, e);
+}
+
+/* ---- the two datasets ---------------------------------------------------------------------------------------------- */
+
+static enum status gather_cut_flow(struct job_ctx *ctx, const struct assignment *a, size_t n_inputs, size_t n_classes,
+                                   struct cut_flow *flow, struct error *e)
+{
+    for (size_t p = 0; p < n_inputs; p++) {
+        struct select_unit unit;
+        TRY(work_unit_result(ctx, PHASE_SELECT, (int64_t)p, select_unit_fields, &unit, e));
+        const struct cut_row *rows = unit.cut_flow.items;
+        for (size_t i = 0; i < unit.cut_flow.n_items; i++)
+            TRY(cut_flow_add(ctx->arena, flow, rows[i].reason, rows[i].label, rows[i].events, rows[i].weight, e));
+    }
+    const struct cut_row *away = a->balanced_away.items;
+    for (size_t k = 0; k < a->balanced_away.n_items; k++)
+        TRY(cut_flow_add(ctx->arena, flow, "balance", away[k].label, away[k].events, away[k].weight, e));
+    const struct class_count *counts = a->class_counts.items;
+    for (size_t k = 0; k < a->class_counts.n_items; k++)
+        TRY(cut_flow_add(ctx->arena, flow, k < n_classes ? "train" : "test", counts[k].name, counts[k].events,
+                         counts[k].weight, e));
+    return STATUS_OK;
+}
+
+static enum status describe_parts(struct job_ctx *ctx, const char *folder, int64_t n_events, int64_t bucket_events,
+                                  struct field_list *out, struct error *e)
+{
+    size_t n = (size_t)((n_events + bucket_events - 1) / bucket_events);
+    struct dataset_part *parts = ARENA_NEW(ctx->arena, struct dataset_part, n + 1);
+    if (!parts)
+        return error_set(e, STATUS_NOMEM, "list of parts");
+    for (size_t i = 0; i < n; i++) {
+        char name[48];
+        int64_t left = n_events - (int64_t)i * bucket_events;
+        snprintf(name, sizeof name, "part-%05zu.parquet", i);
+        TRY(dataset_part_describe(ctx->arena, folder, name, left < bucket_events ? left : bucket_events, &parts[i], e));
+    }
+    *out = (struct field_list){parts, n};
+    return STATUS_OK;
+}
+
+/* Writes and publishes one side; `m` is complete but for id, split, counts and parts. */
+static enum status publish_side(struct job_ctx *ctx, struct manifest *m, const struct assignment *a, bool test,
+                                const char *const ids[2], struct error *e)
+{
+    char folder[PATH_BYTES_MAX];
+    size_t n_classes = m->classes.n_items;
+    m->split = test ? "test" : "train";
+    m->id = ids[test];
+    m->sibling_id = ids[!test];
+    m->class_counts = (struct field_list){(struct class_count *)a->class_counts.items + (test ? n_classes : 0),
+                                          n_classes};
+    TRY(work_path(ctx, folder, e, "%s", m->split));
+    TRY(file_make_folder(folder, e));
+    TRY(describe_parts(ctx, folder, test ? a->n_test : a->n_train, a->bucket_events, &m->parts, e));
+    TRY(manifest_write(folder, m, e));
+    const struct artifact artifact = {.kind = "dataset", .id = m->id, .staged = folder, .name = m->split};
+    return ctx->host->publish(ctx->host_ctx, &artifact, e);
+}
+
+static enum status finish_open(struct job_ctx *ctx, const struct features_spec *spec, const struct features_input *in,
+                               struct features_result *result, struct error *e)
+{
+    struct assignment a;
+    struct cut_flow flow = {0};
+    const char *ids[2];
+    size_t n_inputs = in->manifest->parts.n_items, n_classes = in->manifest->classes.n_items;
+    TRY(assignment_get(ctx, spec, in->manifest, &a, e));
+    TRY(ctx->host->artifact_id(ctx->host_ctx, ctx->arena, "ds", 0, &ids[0], e));
+    TRY(ctx->host->artifact_id(ctx->host_ctx, ctx->arena, "ds", 1, &ids[1], e));
+    TRY(gather_cut_flow(ctx, &a, n_inputs, n_classes, &flow, e));
+
+    struct manifest m;
+    field_defaults(manifest_fields, &m);
+    m.kind = DATASET_FEATURES;
+    m.job_id = ctx->job_id;
+    m.parent_id = spec->dataset;
+    m.created_at = ctx->created_at;
+    m.build_id = DLT_BUILD_ID;
+    m.recipe = in->recipe->name;
+    m.seed = spec->split.seed;
+    m.has_rows = spec->sequences;
+    m.classes = in->manifest->classes;
+    m.sources = in->manifest->sources;
+    m.cuts = in->manifest->cuts;
+    m.cut_flow = cut_flow_list(&flow);
+    struct fit f = {.ctx = ctx, .recipe = in->recipe};
+    feature_rows_init(&f.group);
+    enum status s = fit_scaler(&f, spec, &a, n_inputs, &m.scaler, e);
+    m.histograms = f.histograms;
+    feature_rows_fini(&f.group);
+    TRY(s);
+    TRY(publish_side(ctx, &m, &a, false, ids, e));
+    TRY(publish_side(ctx, &m, &a, true, ids, e));
+    *result = (struct features_result){
+        .dataset_id = ids[0],
+        .test_dataset_id = ids[1],
+        .recipe = in->recipe->name,
+        .events_read = in->manifest->rows,
+        .events_selected = a.n_selected,
+        .train_events = a.n_train,
+        .test_events = a.n_test,
+        .cut_flow = m.cut_flow,
+        .class_counts = {a.class_counts.items, n_classes},
+    };
+    return STATUS_OK;
+}
+
+static enum status finish(struct job_ctx *ctx, const void *spec, void *result, struct error *e)
+{
+    struct features_input in;
+    TRY(features_input_open(ctx, spec, &in, e));
+    enum status s = finish_open(ctx, spec, &in, result, e);
+    /* Names in the result live in the manifest's arena: copy before it goes. */
+    struct features_result copy;
+    if (s == STATUS_OK)
+        s = field_copy(ctx->arena, result_fields, result, &copy, e);
+    if (s == STATUS_OK)
+        *(struct features_result *)result = copy;
+    dataset_close(in.events);
+    return s;
+}
+
+const struct job_kind features_kind = {
+    .name = "features",
+    .doc = "Selects events, computes features by a recipe, balances, splits and shuffles: a train and a test dataset.",
+    .spec_fields = spec_fields,
+    .spec_size = sizeof(struct features_spec),
+    .result_fields = result_fields,
+    .result_size = sizeof(struct features_result),
+    .max_attempts = 3,
+    .validate = validate,
+    .plan = plan,
+    .run = run,
+    .finish = finish,
+};
