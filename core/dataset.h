@@ -8,7 +8,6 @@
 #define DLT_CORE_DATASET_H
 
 #include "core/feature.h"
-#include "core/model.h"
 
 enum { MANIFEST_VERSION = 1 };
 #define MANIFEST_FILE "manifest"
@@ -131,13 +130,5 @@ enum status dataset_part_describe(struct arena *a, const char *folder, const cha
                                   struct dataset_part *out, struct error *e) MUST_USE;
 /* Sorts nothing, fills rows, bytes and content_sha256 from the parts, writes folder/manifest durably. */
 enum status manifest_write(const char *folder, struct manifest *m, struct error *e) MUST_USE;
-
-/* ---- histograms of the training part: what drift is measured against ------------------------------------------- */
-
-/* HLF_COUNT struct feature_histogram in `a`: ranges and medians from the given raw rows, counts zero. */
-enum status feature_histograms_create(struct arena *a, const float *hlf, size_t n, struct field_list *out,
-                                      struct error *e) MUST_USE;
-/* Adds rows to the counts; out-of-range values land in the outer bins. */
-void feature_histograms_add(struct field_list *histograms, const float *hlf, const float *weight, size_t n);
 
 #endif

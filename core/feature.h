@@ -149,4 +149,20 @@ void hlf_scale(const struct hlf_scaler *s, const float *in, size_t n, float *out
 size_t sequence_prepare(const struct recipe *r, const struct sequence_scaler *s, const float *rows19, size_t n,
                         float *out);
 
+/* ---- histograms of the training part: what drift is measured against ------------------------------------- */
+
+/* One feature's distribution: equal-width bins between the 0.1 and 99.9 % quantiles, outliers in the outer bins. */
+struct feature_histogram {
+    const char *feature;
+    double lo, hi, median;
+    struct field_list counts;          /* double */
+};
+extern const struct field feature_histogram_fields[];
+
+/* HLF_COUNT struct feature_histogram in `a`: ranges and medians from the given raw rows, counts zero. */
+enum status feature_histograms_create(struct arena *a, const float *hlf, size_t n, struct field_list *out,
+                                      struct error *e) MUST_USE;
+/* Adds rows to the counts; weight NULL for 1 each. */
+void feature_histograms_add(struct field_list *histograms, const float *hlf, const float *weight, size_t n);
+
 #endif

@@ -39,17 +39,6 @@ struct train_data {
     const float *weight;               /* [n] or NULL */
 };
 
-/* Feature histogram of the training part: what drift is measured against.  Equal-width bins between the 0.1 and
- * 99.9 % quantiles, under- and overflow in the outer bins. */
-struct feature_histogram {
-    const char *feature;
-    double lo, hi;
-    struct field_list counts;          /* double */
-    double median;
-};
-
-extern const struct field feature_histogram_fields[];
-
 /* Everything a model says of itself; the header of the model file, and the API's answer. */
 struct model_header {
     int64_t format_version;

@@ -4,8 +4,6 @@
  * trainer's whole state and the epoch's report, so a killed job goes on with the same bits. */
 #include "core/work/private.h"
 
-#include "core/base/bytes.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -95,13 +93,13 @@ static enum status validate(const void *spec_, struct error *e)
 static enum status save_checkpoint(struct job_ctx *ctx, const struct train_state *t, struct error *e)
 {
     struct buf blob, report;
-    uint8_t length[8];
+    uint64_t length;
     buf_init(&blob, CHECKPOINT_BYTES_MAX);
     buf_init(&report, REPORT_BYTES_MAX);
     enum status s = field_write_text(report_fields, &t->last, &report, e);
-    store_le64(length, report.len);
+    length = report.len;
     if (s == STATUS_OK)
-        s = buf_append(&blob, length, sizeof length, e);
+        s = buf_append(&blob, &length, sizeof length, e);
     if (s == STATUS_OK)
         s = buf_append(&blob, report.data, report.len, e);
     if (s == STATUS_OK)
@@ -120,13 +118,16 @@ static enum status load_checkpoint(struct job_ctx *ctx, struct train_state *t, s
     buf_init(&blob, CHECKPOINT_BYTES_MAX);
     enum status s = ctx->host->checkpoint_load(ctx->host_ctx, &blob, &found, e);
     if (s == STATUS_OK && found) {
-        struct cursor c = cursor_of(blob.data, blob.len);
-        size_t n = cursor_le64(&c);
-        const uint8_t *report = cursor_take(&c, n);
-        s = report ? field_read_text(ctx->arena, report_fields, (struct span){report, n}, &t->last, e)
-                   : error_set(e, STATUS_FORMAT, "checkpoint: cut short");
+        uint64_t length = UINT64_MAX;
+        if (blob.len >= sizeof length)
+            memcpy(&length, blob.data, sizeof length);
+        const uint8_t *report = blob.data + sizeof length;
+        if (blob.len < sizeof length || length > blob.len - sizeof length)
+            s = error_set(e, STATUS_FORMAT, "checkpoint: cut short");
         if (s == STATUS_OK)
-            s = trainer_restore(t->trainer, (struct span){c.p, cursor_left(&c)}, e);
+            s = field_read_text(ctx->arena, report_fields, (struct span){report, length}, &t->last, e);
+        if (s == STATUS_OK)
+            s = trainer_restore(t->trainer, (struct span){report + length, blob.len - sizeof length - length}, e);
     }
     buf_fini(&blob);
     return s;

@@ -1,14 +1,23 @@
-/* core/dataset/histogram.c
+/* core/feature/histogram.c
  *
  * Histograms of the 14 features of a training part: equal-width bins between the 0.1 % and 99.9 % quantiles, outliers in
  * the outer bins.  They travel with the dataset and with each model: what live data is compared with. */
-#include "core/dataset.h"
+#include "core/feature.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { HISTOGRAM_BINS = 50 };
+
+const struct field feature_histogram_fields[] = {
+    FIELD_STRING(struct feature_histogram, feature),
+    FIELD_F64(struct feature_histogram, lo, .doc = "lower edge of the first bin"),
+    FIELD_F64(struct feature_histogram, hi, .doc = "upper edge of the last bin"),
+    FIELD_F64(struct feature_histogram, median),
+    FIELD_LIST_F64(struct feature_histogram, counts, .doc = "sum of weights a bin; outliers in the outer bins"),
+    FIELD_END,
+};
 
 static int by_value(const void *a, const void *b)
 {
