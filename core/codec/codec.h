@@ -23,11 +23,16 @@ size_t codec_bound(enum codec_id id, size_t n);
 enum status codec_compress(enum codec_id id, int level, const uint8_t *src, size_t n_src, struct buf *out,
                            struct error *e) MUST_USE;
 
+/* CRC-32 as in gzip (polynomial 0x04C11DB7, reflected).  `crc` is 0 at first and the last result when going on. */
+uint32_t codec_crc32(uint32_t crc, const void *p, size_t n);
+
 /* A ROOT compressed object: blocks of at most 16 MiB, each with a 9-byte header (tag "ZL", "XZ", "L4", "ZS", "CS";
  * method; 3-byte little-endian compressed and uncompressed size), together exactly n_dst bytes.
  * An unknown tag is UNSUPPORTED and named in the error. */
 enum status codec_root_decompress(const uint8_t *src, size_t n_src, uint8_t *dst, size_t n_dst,
                                   struct error *e) MUST_USE;
+/* The sum of the sizes that the block headers declare, so that a caller can compare before it allocates. */
+enum status codec_root_size(const uint8_t *src, size_t n_src, size_t *n_dst, struct error *e) MUST_USE;
 /* The two-letter tag of the first block into tag[3]; "raw" cases are the caller's. */
 void codec_root_tag(const uint8_t *src, size_t n_src, char tag[3]);
 
