@@ -20,7 +20,8 @@ struct pq_column {
     bool list;                         /* one list of `type` a row (elements required) */
     int bits;                          /* I32: 8 or 16 announces a narrower integer (INT_8, INT_16); 0: plain */
     bool unsigned_;                    /* I32, I64: announces UINT */
-    bool optional;                     /* reader only: nulls may occur */
+    bool optional;                     /* reader only: nulls (of a list: null lists) may occur */
+    const char *unsupported;           /* reader only: the construct that makes pq_read refuse it; NULL: readable */
 };
 
 struct pq_key_value { const char *key, *value; };
@@ -42,18 +43,24 @@ struct pq_writer;
 struct pq_write_options {
     enum codec_id codec;               /* NONE, SNAPPY, ZSTD, GZIP */
     int level;
-    size_t page_bytes;                 /* of values before compression, 0: 1 MiB */
+    size_t page_bytes;                 /* of values before compression, 0: 1 MiB, at most 64 MiB */
+    int page_version;                  /* of data pages: 1 (also 0) or 2 */
     const struct pq_key_value *meta;   /* footer key-value metadata */
     size_t n_meta;
 };
-/* Writes to `path` itself (the caller names and renames; see core/io/sink.h for the durable way).
- * Column names must be distinct and non-empty. */
+/* Creates `path` itself, or empties what is there.  To publish durably the caller names a temporary file here and
+ * renames it after pq_writer_finish(), which syncs.  Column names must be distinct, clean and non-empty; `columns` and
+ * `options` are copied.  Strings are announced as UTF-8: the caller's bytes must be.
+ * Fails: ARGUMENT, UNSUPPORTED (optional columns), NOSPACE and IO (naming the path's last component), NOMEM. */
 enum status pq_writer_create(const char *path, const struct pq_column *columns, size_t n_columns,
                              const struct pq_write_options *options, struct pq_writer **out,
                              struct error *e) MUST_USE;
-/* One row group from one pq_values per column, all with the same n_rows (> 0).  Nothing is kept of `columns`. */
+/* One row group from one pq_values per column, all with the same n_rows (> 0).  Nothing is kept of `columns`.
+ * offsets[0] need not be 0; a row of a list or string column may hold up to 240 MiB.
+ * Fails: ARGUMENT (values that do not fit together: nothing is written, the writer goes on), UNSUPPORTED (nulls),
+ * RANGE, NOSPACE, IO, NOMEM: the file cannot be finished any more. */
 enum status pq_write_row_group(struct pq_writer *w, const struct pq_values *columns, struct error *e) MUST_USE;
-/* Footer, fsync, close.  The writer is gone afterwards, also on error. */
+/* Footer, sync, close.  The writer is gone afterwards; on error so is the file. */
 enum status pq_writer_finish(struct pq_writer *w, struct error *e) MUST_USE;
 void pq_writer_abort(struct pq_writer *w);                   /* closes and unlinks; NULL allowed */
 
@@ -72,11 +79,16 @@ int64_t pq_n_rows(const struct pq_reader *r);
 int64_t pq_row_group_rows(const struct pq_reader *r, size_t group);
 const char *pq_meta(const struct pq_reader *r, const char *key);                 /* NULL: absent */
 const char *pq_created_by(const struct pq_reader *r);
+/* From now on a column of a row group may take at most `bytes` of decoded values (at first 1 GiB, the most there is):
+ * what would take more is NOMEM or RANGE.  Offsets and null flags are bounded likewise. */
+void pq_limit(struct pq_reader *r, size_t bytes);
 /* One column of one row group.  `out` points into buffers owned by the reader's slot for this column, valid until the
  * next pq_read of the same column or pq_close. */
 enum status pq_read(struct pq_reader *r, size_t group, size_t column, struct pq_values *out, struct error *e) MUST_USE;
 
-struct pq_statistics { bool present; double min, max; int64_t nulls; };         /* numbers only */
+/* Bounds of the values in a column of a row group, as the file states them: of numbers only; 64-bit integers are rounded
+ * outwards to doubles; NaNs are no bounds and may be there besides.  Empty lists count as nulls; nulls -1: not stated. */
+struct pq_statistics { bool present; double min, max; int64_t nulls; };
 struct pq_statistics pq_stats(const struct pq_reader *r, size_t group, size_t column);
 
 #endif

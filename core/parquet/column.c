@@ -1,0 +1,196 @@
+/* core/parquet/column.c
+ *
+ * From levels to rows.  A list's values lie without gaps whatever its levels, so only the row starts are searched for;
+ * the values of a flat column with nulls are moved apart afterwards. */
+#include "core/parquet/column.h"
+
+size_t pq_type_size(enum pq_type t)
+{
+    static const size_t sizes[] = {[PQ_BOOL] = 1, [PQ_I32] = 4, [PQ_I64] = 8, [PQ_F32] = 4, [PQ_F64] = 8, [PQ_STRING] = 8};
+    check((unsigned)t < ARRAY_LEN(sizes));
+    return sizes[t];
+}
+
+void column_init(struct column_values *c, enum pq_type type, size_t max_bytes)
+{
+    *c = (struct column_values){.type = type};
+    buf_init(&c->data, 0);
+    buf_init(&c->ends, 0);
+    buf_init(&c->starts, 0);
+    buf_init(&c->null, 0);
+    column_limit(c, max_bytes);
+}
+
+void column_limit(struct column_values *c, size_t max_bytes)
+{
+    size_t max = max_bytes + sizeof(uint64_t);         /* offsets are one more than their rows or values */
+    c->data.max = c->ends.max = c->starts.max = c->null.max = max;
+}
+
+void column_fini(struct column_values *c)
+{
+    buf_fini(&c->data);
+    buf_fini(&c->ends);
+    buf_fini(&c->starts);
+    buf_fini(&c->null);
+}
+
+enum status column_begin(struct column_values *c, struct error *e)
+{
+    c->data.len = c->ends.len = c->starts.len = c->null.len = 0;
+    c->n_values = c->n_rows = 0;
+    c->any_null = c->row_open = false;
+    return c->type == PQ_STRING ? buf_append(&c->ends, &(uint64_t){0}, sizeof(uint64_t), e) : STATUS_OK;
+}
+
+enum status column_reserve(struct column_values *c, size_t n, struct error *e)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(n, pq_type_size(c->type), &bytes))
+        return error_set(e, STATUS_NOMEM, "%zu values are more than memory holds", n);
+    return buf_reserve(c->type == PQ_STRING ? &c->ends : &c->data, bytes, e);
+}
+
+/* Zeroed null flags for all rows so far and n more. */
+static enum status add_null_flags(struct column_values *c, size_t n, struct error *e)
+{
+    size_t more = c->n_rows + n - c->null.len;
+    TRY(buf_reserve(&c->null, more, e));
+    memset(c->null.data + c->null.len, 0, more);
+    c->null.len += more;
+    return STATUS_OK;
+}
+
+/* ---- flat columns ---------------------------------------------------------------------------------------- */
+
+/* Moves the n_full items of v[n] apart so that they stand where def == max: from the back, as source and destination
+ * overlap.  v[from - 1] is then still in its old place, and for offsets always exists. */
+#define DEFINE_SPREAD(name, type, gap)                                                          \
+    static void name(type *v, const uint8_t *def, unsigned max, size_t n, size_t n_full)        \
+    {                                                                                           \
+        size_t from = n_full;                                                                   \
+        for (size_t i = n; i-- > 0 && from <= i;)                                               \
+            v[i] = def[i] == max ? v[--from] : (gap);                                           \
+    }
+DEFINE_SPREAD(spread_u8, uint8_t, 0)
+DEFINE_SPREAD(spread_u32, uint32_t, 0)
+DEFINE_SPREAD(spread_u64, uint64_t, 0)
+DEFINE_SPREAD(spread_ends, uint64_t, v[(ptrdiff_t)from - 1])
+
+static enum status add_flat_rows(struct column_values *c, unsigned max_def, const struct page_levels *levels,
+                                 struct error *e)
+{
+    size_t n = levels->n, n_full = levels->n_full, size = pq_type_size(c->type), first = c->n_values - n_full;
+    if (n_full < n || c->any_null) {
+        TRY(add_null_flags(c, n, e));
+        c->any_null = true;
+        uint8_t *null = c->null.data + c->n_rows;
+        for (size_t i = 0; i < n && levels->def; i++)
+            null[i] = levels->def[i] != max_def;
+    }
+    if (n_full < n) {
+        TRY(column_reserve(c, n - n_full, e));
+        if (c->type == PQ_STRING)
+            spread_ends((uint64_t *)c->ends.data + 1 + first, levels->def, max_def, n, n_full);
+        else if (size == 1)
+            spread_u8(c->data.data + first, levels->def, max_def, n, n_full);
+        else if (size == 4)
+            spread_u32((uint32_t *)c->data.data + first, levels->def, max_def, n, n_full);
+        else
+            spread_u64((uint64_t *)c->data.data + first, levels->def, max_def, n, n_full);
+        *(c->type == PQ_STRING ? &c->ends.len : &c->data.len) += (n - n_full) * size;
+        c->n_values += n - n_full;
+    }
+    c->n_rows += n;
+    return STATUS_OK;
+}
+
+/* ---- lists ----------------------------------------------------------------------------------------------- */
+
+static size_t next_start(const uint8_t *rep, size_t from, size_t n)
+{
+    const uint8_t *p = from < n ? memchr(rep + from, 0, n - from) : NULL;
+    return p ? (size_t)(p - rep) : n;
+}
+
+static enum status null_element(const struct schema_levels *shape, struct error *e)
+{
+    return shape->null_value >= 0 ? error_set(e, STATUS_UNSUPPORTED, "a list with a null element")
+                                  : error_set(e, STATUS_FORMAT, "a definition level that fits no list");
+}
+
+/* A row without values, `def` says of which kind. */
+static enum status add_empty_row(struct column_values *c, const struct schema_levels *shape, int def, struct error *e)
+{
+    if (def == shape->empty_row)
+        return STATUS_OK;
+    if (def != shape->null_row)
+        return null_element(shape, e);
+    c->null.data[c->n_rows] = 1;
+    c->any_null = true;
+    return STATUS_OK;
+}
+
+/* Rows of a page in which some entries carry no value: each must be the only one of its row. */
+static enum status add_gappy_rows(struct column_values *c, const struct schema_levels *shape,
+                                  const struct page_levels *levels, size_t i, struct error *e)
+{
+    uint64_t first = c->n_values - levels->n_full, *starts = (uint64_t *)c->starts.data;
+    size_t gaps = 0;
+    for (size_t next; i < levels->n; i = next) {
+        next = next_start(levels->rep, i + 1, levels->n);
+        starts[c->n_rows] = first + i - gaps;
+        c->row_open = levels->def[i] == shape->max_def;
+        if (!c->row_open) {
+            if (next != i + 1)
+                return null_element(shape, e);
+            TRY(add_empty_row(c, shape, levels->def[i], e));
+            gaps++;
+        }
+        c->n_rows++;
+    }
+    return gaps == levels->n - levels->n_full ? STATUS_OK : null_element(shape, e);
+}
+
+static enum status add_list_rows(struct column_values *c, const struct schema_levels *shape,
+                                 const struct page_levels *levels, struct error *e)
+{
+    size_t i = next_start(levels->rep, 0, levels->n);
+    if (i > 0 && !c->row_open)
+        return error_set(e, STATUS_FORMAT, "a page goes on with a list that was not begun");
+    TRY(buf_reserve(&c->starts, levels->n_starts * sizeof(uint64_t), e));
+    if (shape->null_row >= 0 && (c->any_null || levels->n_full < levels->n))
+        TRY(add_null_flags(c, levels->n_starts, e));
+    if (levels->n_full < levels->n) {
+        TRY(add_gappy_rows(c, shape, levels, i, e));
+    } else {
+        uint64_t first = c->n_values - levels->n_full, *starts = (uint64_t *)c->starts.data;
+        for (; i < levels->n; i = next_start(levels->rep, i + 1, levels->n))
+            starts[c->n_rows++] = first + i;
+        c->row_open = c->row_open || levels->n_starts > 0;
+    }
+    c->starts.len = c->n_rows * sizeof(uint64_t);
+    return STATUS_OK;
+}
+
+enum status column_add_rows(struct column_values *c, const struct schema_levels *shape, const struct page_levels *levels,
+                            struct error *e)
+{
+    if (levels->n == 0)
+        return STATUS_OK;
+    return shape->max_rep > 0 ? add_list_rows(c, shape, levels, e) : add_flat_rows(c, shape->max_def, levels, e);
+}
+
+enum status column_finish(struct column_values *c, bool list, struct pq_values *out, struct error *e)
+{
+    if (list)
+        TRY(buf_append(&c->starts, &(uint64_t){c->n_values}, sizeof(uint64_t), e));
+    TRY(buf_reserve(&c->data, 1, e));  /* never NULL, even of no values */
+    *out = (struct pq_values){.n_rows = c->n_rows,
+                              .n_values = c->n_values,
+                              .data = c->data.data,
+                              .offsets = list ? (uint64_t *)c->starts.data : NULL,
+                              .string_offsets = c->type == PQ_STRING ? (uint64_t *)c->ends.data : NULL,
+                              .null = c->any_null ? c->null.data : NULL};
+    return STATUS_OK;
+}

@@ -1,0 +1,304 @@
+/* core/parquet/schema.c
+ *
+ * Which columns a file has.  Lists come in several historical shapes (LogicalTypes.md, "Backward-compatibility rules"):
+ *     repeated T x                                      a bare repeated field
+ *     group x (LIST) { repeated T array }               two levels
+ *     group x (LIST) { repeated group * { T * } }       three levels; list.element, bag.array_element, ...
+ * all of which are one level of repetition over a primitive, so the same levels read them all. */
+#include "core/parquet/schema.h"
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+struct walk {
+    const struct schema_element *elements;
+    size_t n, at;                      /* next element */
+    size_t n_leaves;
+};
+
+static bool is_list(const struct schema_element *s)
+{
+    return s->logical == PARQUET_LOGICAL_LIST || (!s->logical && s->converted == PARQUET_LIST);
+}
+
+static bool is_map(const struct schema_element *s)
+{
+    return s->logical == PARQUET_LOGICAL_MAP || s->converted == PARQUET_MAP || s->converted == PARQUET_MAP_KEY_VALUE;
+}
+
+/* Steps over the element at `at` and all below it.  No recursion: a stack of open groups, bounded. */
+static enum status step_over(struct walk *w, struct error *e)
+{
+    int32_t open[PARQUET_SCHEMA_DEPTH_MAX];
+    size_t depth = 0;
+    do {
+        if (w->at == w->n)
+            return error_set(e, STATUS_FORMAT, "schema: groups claim more children than its %zu elements hold", w->n);
+        const struct schema_element *s = &w->elements[w->at++];
+        if (depth > 0)
+            open[depth - 1]--;
+        if (s->type >= 0) {
+            w->n_leaves++;
+        } else if (s->n_children > 0) {
+            if ((size_t)s->n_children > w->n - w->at)
+                return error_set(e, STATUS_FORMAT, "schema: group %s claims %d children, %zu elements remain", s->name,
+                                 (int)s->n_children, w->n - w->at);
+            if (depth == PARQUET_SCHEMA_DEPTH_MAX)
+                return error_set(e, STATUS_FORMAT, "schema: groups nest deeper than %d", PARQUET_SCHEMA_DEPTH_MAX);
+            open[depth++] = s->n_children;
+        }
+        while (depth > 0 && open[depth - 1] == 0)
+            depth--;
+    } while (depth > 0);
+    return STATUS_OK;
+}
+
+/* What of an integer annotation is not the plain physical type. */
+static void set_integer(struct pq_column *c, const struct schema_element *s)
+{
+    int bits = 0;
+    bool is_signed = true;
+    if (s->logical == PARQUET_LOGICAL_INTEGER) {
+        bits = s->int_bits;
+        is_signed = s->int_signed;
+    } else if (s->converted >= PARQUET_UINT_8 && s->converted <= PARQUET_INT_64) {
+        bits = 8 << ((s->converted - PARQUET_UINT_8) % 4);
+        is_signed = s->converted >= PARQUET_INT_8;
+    }
+    c->bits = c->type == PQ_I32 && (bits == 8 || bits == 16) ? bits : 0;
+    c->unsigned_ = !is_signed;
+}
+
+/* The primitive type of a leaf; names what cannot be read. */
+static const char *set_type(struct schema_column *c, const struct schema_element *s)
+{
+    static const char *const unreadable[PARQUET_TYPE_COUNT] = {
+        [PARQUET_INT96] = "INT96 values",
+        [PARQUET_FIXED_LEN_BYTE_ARRAY] = "FIXED_LEN_BYTE_ARRAY values",
+    };
+    static const enum pq_type types[PARQUET_TYPE_COUNT] = {
+        [PARQUET_BOOLEAN] = PQ_BOOL,  [PARQUET_INT32] = PQ_I32,         [PARQUET_INT64] = PQ_I64, [PARQUET_FLOAT] = PQ_F32,
+        [PARQUET_DOUBLE] = PQ_F64,    [PARQUET_BYTE_ARRAY] = PQ_STRING,
+    };
+    if (s->type >= PARQUET_TYPE_COUNT)
+        return "a physical type unknown to this version";
+    if (unreadable[s->type])
+        return unreadable[s->type];
+    if (s->converted == PARQUET_DECIMAL || s->logical == PARQUET_LOGICAL_DECIMAL)
+        return "DECIMAL values";
+    c->type = (enum parquet_type)s->type;
+    c->column.type = types[s->type];
+    if (c->column.type == PQ_I32 || c->column.type == PQ_I64)
+        set_integer(&c->column, s);
+    return NULL;
+}
+
+static struct schema_levels list_levels(bool optional_list, bool optional_element)
+{
+    int list = optional_list, element = optional_element;
+    return (struct schema_levels){.max_rep = 1,
+                                  .max_def = (unsigned)(list + 1 + element),
+                                  .null_row = list ? 0 : -1,
+                                  .empty_row = list,
+                                  .null_value = element ? list + 1 : -1};
+}
+
+/* The subtree s[0] .. s[n-1] as a list of primitives, or what stands in the way. */
+static const char *set_list(struct schema_column *c, const struct schema_element *s, size_t n)
+{
+    bool optional = s->repetition == PARQUET_OPTIONAL;
+    c->column.list = true;
+    c->column.optional = optional;
+    if (s->n_children != 1 || s[1].repetition != PARQUET_REPEATED)
+        return "a LIST group of an unknown shape";
+    if (s[1].type >= 0) {
+        c->levels = list_levels(optional, false);
+        return set_type(c, &s[1]);
+    }
+    if (is_map(&s[1]))
+        return "lists of maps";
+    if (s[1].n_children != 1)
+        return "lists of structs";
+    size_t name_len = strlen(s->name);
+    bool tuple = strncmp(s[1].name, s->name, name_len) == 0 && strcmp(s[1].name + name_len, "_tuple") == 0;
+    if (strcmp(s[1].name, "array") == 0 || tuple)      /* the repeated group is itself the element */
+        return "lists of structs";
+    check(n >= 3);
+    if (s[2].type < 0)
+        return is_list(&s[2]) ? "nested lists" : is_map(&s[2]) ? "lists of maps" : "lists of structs";
+    if (s[2].repetition == PARQUET_REPEATED)
+        return "nested lists";
+    c->levels = list_levels(optional, s[2].repetition == PARQUET_OPTIONAL);
+    return set_type(c, &s[2]);
+}
+
+static const char *set_flat(struct schema_column *c, const struct schema_element *s)
+{
+    bool optional = s->repetition == PARQUET_OPTIONAL;
+    c->column.optional = optional;
+    c->levels = (struct schema_levels){.max_def = optional, .null_row = optional ? 0 : -1, .empty_row = -1, .null_value = -1};
+    if (s->repetition == PARQUET_REPEATED) {
+        c->column.list = true;
+        c->levels = list_levels(false, false);
+    }
+    return set_type(c, s);
+}
+
+static const char *set_column(struct schema_column *c, const struct schema_element *s, size_t n)
+{
+    c->column.name = s->name;
+    if (s->type >= 0)
+        return set_flat(c, s);
+    if (is_list(s) && s->repetition != PARQUET_REPEATED)
+        return set_list(c, s, n);
+    return is_map(s) ? "maps" : s->repetition == PARQUET_REPEATED ? "lists of structs" : "structs";
+}
+
+enum status schema_columns(struct arena *a, const struct schema_element *elements, size_t n_elements,
+                           struct schema_column **columns, size_t *n_columns, size_t *n_leaves, struct error *e)
+{
+    if (n_elements == 0 || elements[0].type >= 0 || elements[0].n_children < 0)
+        return error_set(e, STATUS_FORMAT, "schema: no root group");
+    size_t n = (size_t)elements[0].n_children;
+    if (n > n_elements - 1)
+        return error_set(e, STATUS_FORMAT, "schema: the root claims %zu children, %zu elements remain", n, n_elements - 1);
+    struct schema_column *out = ARENA_NEW(a, struct schema_column, n);
+    if (!out)
+        return error_set(e, STATUS_NOMEM, "schema of %zu columns", n);
+    struct walk w = {elements, n_elements, 1, 0};
+    for (size_t i = 0; i < n; i++) {
+        size_t first = w.at;
+        out[i].first_leaf = w.n_leaves;
+        TRY(step_over(&w, e));
+        out[i].n_leaves = w.n_leaves - out[i].first_leaf;
+        out[i].column.unsupported = set_column(&out[i], &elements[first], w.at - first);
+    }
+    if (w.at != n_elements)
+        return error_set(e, STATUS_FORMAT, "schema: %zu elements lie outside the tree", n_elements - w.at);
+    *columns = out;
+    *n_columns = n;
+    *n_leaves = w.n_leaves;
+    return STATUS_OK;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------- */
+
+enum parquet_type schema_type_of(enum pq_type t)
+{
+    static const enum parquet_type types[] = {[PQ_BOOL] = PARQUET_BOOLEAN, [PQ_I32] = PARQUET_INT32,
+                                              [PQ_I64] = PARQUET_INT64,    [PQ_F32] = PARQUET_FLOAT,
+                                              [PQ_F64] = PARQUET_DOUBLE,   [PQ_STRING] = PARQUET_BYTE_ARRAY};
+    return types[t];
+}
+
+struct schema_levels schema_levels_of(const struct pq_column *c)
+{
+    return c->list ? list_levels(false, false) : (struct schema_levels){.null_row = -1, .empty_row = -1, .null_value = -1};
+}
+
+static enum status check_column(const struct pq_column *c, struct error *e)
+{
+    if (!c->name || !c->name[0] || !text_is_clean(c->name, strlen(c->name)))
+        return error_set(e, STATUS_ARGUMENT, "a column's name must be clean text of at least one character");
+    if ((unsigned)c->type > PQ_STRING)
+        return error_set(e, STATUS_ARGUMENT, "column %s: type %d does not exist", c->name, (int)c->type);
+    bool integer = c->type == PQ_I32 || c->type == PQ_I64, narrow = c->bits == 8 || c->bits == 16;
+    if ((c->bits != 0 && !(narrow && c->type == PQ_I32)) || (c->unsigned_ && !integer))
+        return error_set(e, STATUS_ARGUMENT, "column %s: %s integers of %d bits cannot be announced for its type", c->name,
+                         c->unsigned_ ? "unsigned" : "signed", c->bits);
+    if (c->optional)
+        return error_set(e, STATUS_UNSUPPORTED, "column %s: columns with nulls are read, not written", c->name);
+    return STATUS_OK;
+}
+
+enum status schema_check(const struct pq_column *columns, size_t n, struct error *e)
+{
+    if (n == 0)
+        return error_set(e, STATUS_ARGUMENT, "a file needs at least one column");
+    for (size_t i = 0; i < n; i++) {
+        TRY(check_column(&columns[i], e));
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(columns[i].name, columns[k].name) == 0)
+                return error_set(e, STATUS_ARGUMENT, "two columns are called %s", columns[i].name);
+    }
+    return STATUS_OK;
+}
+
+/* converted_type and logicalType of a leaf: both, as older readers know only the former. */
+static void put_annotation(struct thrift_writer *w, const struct pq_column *c)
+{
+    if (c->type == PQ_STRING) {
+        thrift_put_i32(w, 6, PARQUET_UTF8);
+        thrift_put_struct(w, 10);
+        thrift_put_struct(w, PARQUET_LOGICAL_STRING);
+        thrift_put_end(w);
+        thrift_put_end(w);
+    } else if (c->bits || c->unsigned_) {
+        int bits = c->bits ? c->bits : c->type == PQ_I32 ? 32 : 64;
+        int first = c->unsigned_ ? PARQUET_UINT_8 : PARQUET_INT_8;
+        thrift_put_i32(w, 6, first + (bits == 8 ? 0 : bits == 16 ? 1 : bits == 32 ? 2 : 3));
+        thrift_put_struct(w, 10);
+        thrift_put_struct(w, PARQUET_LOGICAL_INTEGER);
+        thrift_put_byte(w, 1, (int8_t)bits);
+        thrift_put_bool(w, 2, !c->unsigned_);
+        thrift_put_end(w);
+        thrift_put_end(w);
+    }
+}
+
+static void put_leaf(struct thrift_writer *w, const struct pq_column *c, const char *name)
+{
+    thrift_put_begin(w);
+    thrift_put_i32(w, 1, (int32_t)schema_type_of(c->type));
+    thrift_put_i32(w, 3, PARQUET_REQUIRED);
+    thrift_put_string(w, 4, name);
+    put_annotation(w, c);
+    thrift_put_end(w);
+}
+
+static void put_list(struct thrift_writer *w, const struct pq_column *c)
+{
+    thrift_put_begin(w);
+    thrift_put_i32(w, 3, PARQUET_REQUIRED);
+    thrift_put_string(w, 4, c->name);
+    thrift_put_i32(w, 5, 1);
+    thrift_put_i32(w, 6, PARQUET_LIST);
+    thrift_put_struct(w, 10);
+    thrift_put_struct(w, PARQUET_LOGICAL_LIST);
+    thrift_put_end(w);
+    thrift_put_end(w);
+    thrift_put_end(w);
+    thrift_put_begin(w);
+    thrift_put_i32(w, 3, PARQUET_REPEATED);
+    thrift_put_string(w, 4, "list");
+    thrift_put_i32(w, 5, 1);
+    thrift_put_end(w);
+    put_leaf(w, c, "element");
+}
+
+void schema_put(struct thrift_writer *w, int id, const struct pq_column *columns, size_t n)
+{
+    size_t n_elements = 1;
+    for (size_t i = 0; i < n; i++)
+        n_elements += columns[i].list ? 3 : 1;
+    thrift_put_list(w, id, THRIFT_STRUCT, n_elements);
+    thrift_put_begin(w);
+    thrift_put_string(w, 4, "schema");
+    thrift_put_i32(w, 5, (int32_t)n);
+    thrift_put_end(w);
+    for (size_t i = 0; i < n; i++) {
+        if (columns[i].list)
+            put_list(w, &columns[i]);
+        else
+            put_leaf(w, &columns[i], columns[i].name);
+    }
+}
+
+void schema_put_path(struct thrift_writer *w, int id, const struct pq_column *c)
+{
+    thrift_put_list(w, id, THRIFT_BINARY, c->list ? 3 : 1);
+    thrift_put_item_string(w, c->name);
+    if (c->list) {
+        thrift_put_item_string(w, "list");
+        thrift_put_item_string(w, "element");
+    }
+}
