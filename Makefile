@@ -30,6 +30,7 @@ EMBED      := $(sort $(wildcard migrations/*.sql)) $(sort $(shell find server/da
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBCORE   := $(BUILD)/libdltrigger.a
 LIBSERVER := $(BUILD)/libserver.a
+LIBSUPPORT:= $(BUILD)/libsupport.a
 PROGRAMS  := $(BUILD)/dltriggerd $(BUILD)/dltrigger
 TESTS     := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 BENCHES   := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
@@ -44,7 +45,8 @@ help:                           ## this list
 
 $(LIBCORE): $(call obj,$(CORE_SRC))
 $(LIBSERVER): $(call obj,$(SERVER_SRC)) $(BUILD)/gen/embedded.o
-$(LIBCORE) $(LIBSERVER):
+$(LIBSUPPORT): $(call obj,$(SUPPORT_SRC))
+$(LIBCORE) $(LIBSERVER) $(LIBSUPPORT):
 	@rm -f $@
 	ar rcs $@ $^
 
@@ -73,19 +75,19 @@ $(BUILD)/gen/embedded.o: $(BUILD)/gen/embedded.c $(EMBED)
 
 # ---- tests -----------------------------------------------------------------------------------------------
 
-$(BUILD)/tests/core/% : tests/core/%.c $(call obj,$(SUPPORT_SRC)) $(LIBCORE) $(BUILD)/.flags
+$(BUILD)/tests/core/% : tests/core/%.c $(LIBSUPPORT) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBCORE) -lcmocka $(DLT_LIBS)
-$(BUILD)/tests/server/% : tests/server/%.c $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBCORE) -lcmocka $(DLT_LIBS)
+$(BUILD)/tests/server/% : tests/server/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) -lcmocka $(DLT_LIBS)
-$(BUILD)/tests/bench/% : tests/bench/%.c $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) -lcmocka $(DLT_LIBS)
+$(BUILD)/tests/bench/% : tests/bench/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
 # Each fuzz target also replays its regression corpus without a fuzzer.
-$(BUILD)/tests/fuzz/replay_% : tests/fuzz/%.c $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
+$(BUILD)/tests/fuzz/replay_% : tests/fuzz/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(DLT_CFLAGS) -DFUZZ_REPLAY -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(call obj,$(SUPPORT_SRC)) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -DFUZZ_REPLAY -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
 
 .PHONY: tests
 tests: $(TESTS) $(REPLAYS)      ## build the tests without running them

@@ -22,13 +22,8 @@ if [ $# -eq 0 ]; then
 fi
 
 flags="-O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=undefined"
-support=
-for file in tests/support/*.c; do
-    support="$support $build/${file%.c}.o"
-done
-# shellcheck disable=SC2086
 make -s BUILD=$build CC="$cc" CFLAGS="$flags -fsanitize=fuzzer-no-link,$sanitizers" \
-    $build/libdltrigger.a $build/libserver.a $support
+    $build/libsupport.a $build/libserver.a $build/libdltrigger.a
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
@@ -37,7 +32,7 @@ for name in "$@"; do
     # Link through the Makefile's own rule; without FUZZ_REPLAY there is no main, libFuzzer brings it.
     # shellcheck disable=SC2046,SC2086
     $cc $flags -fsanitize=fuzzer,$sanitizers -std=gnu17 -D_GNU_SOURCE -I. -pthread -fno-math-errno -ffp-contract=off \
-        $(make -s print-PKG_CFLAGS) -o "$build/fuzz_$name" "tests/fuzz/fuzz_$name.c" $support \
+        $(make -s print-PKG_CFLAGS) -o "$build/fuzz_$name" "tests/fuzz/fuzz_$name.c" $build/libsupport.a \
         $build/libserver.a $build/libdltrigger.a $(make -s print-DLT_LIBS)
     mkdir -p "$scratch/$name" "$build/found/$name"
     [ ! -d "tests/fuzz/corpus/$name" ] || cp -R "tests/fuzz/corpus/$name/." "$scratch/$name"
