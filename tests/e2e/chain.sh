@@ -1,0 +1,71 @@
+#!/bin/sh
+# ROOT files to a live trigger over HTTP: the pipeline, the registry, a menu, decisions of real events; then a kill -9 in
+# the middle of a training, which must resume and end in the same bits as an undisturbed one.
+set -eu
+. tests/e2e/service.sh
+dltrigger=$DLT_BUILD/dltrigger
+service_start
+
+# ---- pipeline -----------------------------------------------------------------------------------------------
+"$dltrigger" submit deploy/demo/pipeline.json --server "$server" --follow > "$folder/jobs.json" 2> "$folder/progress" ||
+    { cat "$folder/progress" >&2; fail "the pipeline failed"; }
+job_of() { get "/api/v1/jobs?kind=$1&limit=1" | jq -r ".items[0]$2"; }
+expect "all events are read" "$(job_of ingest .result.events_read)" 1604
+expect "events kept" "$(job_of ingest .result.events_kept)" 1466
+expect "events selected" "$(job_of features .result.events_selected)" 1280
+train=$(job_of features .result.dataset_id)
+test=$(job_of features .result.test_dataset_id)
+model=$(job_of train .result.model_version)
+expect "model version" "$model" topology-hlf@1
+expect "AUC is far from chance" "$(job_of evaluate '.result.auc_macro > 0.93')" true
+expect "datasets are listed" "$(get /api/v1/datasets | jq '.items | length')" 3
+expect "the dataset tells its rows" "$(get "/api/v1/datasets/$test" | jq .rows)" "$(job_of features .result.test_events)"
+
+# ---- menu and decisions ---------------------------------------------------------------------------------------
+code=$(curl -s -o "$folder/answer" -w '%{http_code}' -d '{"schema":"hlf/1","hlf":[1,2,0,1,1,0,30,0,0,0,0,0,1,1]}' "$server/api/v1/trigger/decisions")
+expect "no menu: 409" "$code $(jq -r .code "$folder/answer")" "409 no_active_menu"
+revision=$(post /api/v1/menus "$(cat deploy/demo/menu.json)" | jq -r .revision)
+post "/api/v1/menus/demo/revisions/$revision:activate" '{}' > "$folder/menu.json"
+expect "ready" "$(get /readyz | jq -r .status)" ready
+
+"$dltrigger" event tests/fixtures/sample/ttbar.root --entry 0 > "$folder/event.json"
+curl -sS --fail-with-body -D "$folder/headers" -d @"$folder/event.json" "$server/api/v1/trigger/decisions" > "$folder/decision.json"
+accept=$(jq -r 'if .accept then 1 else 0 end' "$folder/decision.json")
+expect "header repeats the decision" "$(tr -d '\r' < "$folder/headers" | awk 'tolower($1) == "x-trigger-accept:" {print $2}')" "$accept"
+expect "scores add up to 1" "$(jq '[.scores[]] | add | . > 0.9999 and . < 1.0001' "$folder/decision.json")" true
+
+# The same event through files: features and scores must agree bit for bit (printed with 9 digits).
+hlf=$("$dltrigger" features tests/fixtures/sample/ttbar.root --recipe topology-1 --entries 0:1 --json | jq -c .hlf)
+post /api/v1/trigger/decisions "{\"schema\":\"hlf/1\",\"hlf\":$hlf}" > "$folder/decision-hlf.json"
+expect "posted event and file give the same scores" "$(jq -c .scores "$folder/decision.json")" "$(jq -c .scores "$folder/decision-hlf.json")"
+
+# ---- kill -9 while training -----------------------------------------------------------------------------------------
+spec() { printf '{"kind":"train","spec":{"dataset":"%s","register_as":"%s","params":{"epochs":%d,"seed":5,"batch_size":16}}}' "$train" "$1" "$2"; }
+job=$(post /api/v1/jobs "$(spec killed 3000)" | jq -r .id)
+wait_progress "$job"
+service_kill
+service_start
+expect "the menu survives a restart" "$(get /readyz | jq -r .status)" ready
+expect "the killed job is alive" "$(get "/api/v1/jobs/$job" | jq -r '.state == "running" or .state == "available" or .state == "completed"')" true
+killed=$(wait_final "$job")
+expect "it completes" "$(printf '%s' "$killed" | jq -r .state)" completed
+undisturbed=$(wait_final "$(post /api/v1/jobs "$(spec undisturbed 3000)" | jq -r .id)")
+expect "with the same bits as an undisturbed run" "$(printf '%s' "$killed" | jq -r .result.sha256)" "$(printf '%s' "$undisturbed" | jq -r .result.sha256)"
+
+# ---- cancel ----------------------------------------------------------------------------------------------------------
+job=$(post /api/v1/jobs "$(spec cancelled 100000)" | jq -r .id)
+wait_progress "$job"
+post "/api/v1/jobs/$job:cancel" '' > /dev/null
+expect "cancel" "$(wait_final "$job" | jq -r .state)" cancelled
+code=$(curl -s -o /dev/null -w '%{http_code}' "$server/api/v1/models/cancelled")
+expect "a cancelled job leaves no model" "$code" 404
+
+# ---- graceful stop returns a running job unspent ------------------------------------------------------------------------
+job=$(post /api/v1/jobs "$(spec stopped 3000)" | jq -r .id)
+wait_progress "$job"
+service_stop
+service_start
+stopped=$(wait_final "$job")
+expect "a stop does not spend the attempt" "$(printf '%s' "$stopped" | jq -r '"\(.state) \(.attempt)"')" "completed 1"
+expect "and gives the same bits" "$(printf '%s' "$stopped" | jq -r .result.sha256)" "$(printf '%s' "$undisturbed" | jq -r .result.sha256)"
+service_stop
