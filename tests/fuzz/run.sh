@@ -29,7 +29,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 failed=
 for name in "$@"; do
-    # Link through the Makefile's own rule; without FUZZ_REPLAY there is no main, libFuzzer brings it.
+    # Without FUZZ_REPLAY a target has no main: libFuzzer brings it.
     # shellcheck disable=SC2046,SC2086
     $cc $flags -fsanitize=fuzzer,$sanitizers -std=gnu17 -D_GNU_SOURCE -I. -pthread -fno-math-errno -ffp-contract=off \
         $(make -s print-PKG_CFLAGS) -o "$build/fuzz_$name" "tests/fuzz/fuzz_$name.c" $build/libsupport.a \
