@@ -96,8 +96,8 @@ enum status features_compute(const struct recipe *r, const struct event_batch *e
                              struct feature_batch *out, struct error *e) MUST_USE;
 
 /* out[n][19]: full rows, particle_column_names order, from stored columns [first, first + n).  Massless four-vectors:
- * px = pt cos phi, py = pt sin phi, pz = pt sinh eta, E = pt cosh eta, by polynomials of our own in float64, so that the
- * bits do not depend on the machine or its C library.  |eta| is taken as 20 where it is larger. */
+ * px = pt cos phi, py = pt sin phi, pz = pt sinh eta, E = pt cosh eta, by polynomials of our own in float64, so that
+ * the bits do not depend on the machine or its C library.  |eta| is taken as 20 where it is larger. */
 void particle_expand(const struct particle_columns *rows, size_t first, size_t n, float *out);
 
 /* ---- scaling --------------------------------------------------------------------------------------------- */

@@ -3,8 +3,6 @@
  * Features of a batch of events: memory of the columns and of the workspace, and the loop over the events. */
 #include "core/feature/internal.h"
 
-#include <string.h>
-
 void feature_batch_init(struct feature_batch *f)
 {
     *f = (struct feature_batch){0};
@@ -99,7 +97,7 @@ static enum status reserve_events(struct feature_batch *f, size_t n, struct erro
 static enum status reserve_rows(struct feature_batch *f, size_t n, struct error *e)
 {
     if (n > UINT32_MAX)
-        return error_set(e, STATUS_RANGE, "features: %zu particle rows in one batch, at most %u fit: use smaller batches",
+        return error_set(e, STATUS_RANGE, "features: %zu particle rows in a batch, at most %u fit: use smaller batches",
                          n, UINT32_MAX);
     if (n <= f->cap_rows)
         return STATUS_OK;

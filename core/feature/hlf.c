@@ -3,8 +3,6 @@
  * The 14 high-level features of a selected event.  Computed in float64 from the float32 inputs, stored float32. */
 #include "core/feature/internal.h"
 
-#include <math.h>
-
 struct jet_sums {
     double ht;
     size_t n, n_b;

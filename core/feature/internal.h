@@ -7,6 +7,9 @@
 
 #include "core/feature.h"
 
+#include <math.h>
+#include <string.h>
+
 #define CONE_RADIUS 0.3
 #define TWO_PI 6.283185307179586
 #define PI 3.141592653589793
@@ -55,12 +58,25 @@ void isolation_of_all(const struct cone_lists *c, const struct cone_list *candid
                       float *out_gamma, float *out_neu);
 
 /* phi in [-pi, pi]; the float32 next to pi is larger than pi. */
-double phi_normal(double phi);
-/* |phi_a - phi_b| the short way round, both in [-float32(pi), float32(pi)]. */
-double phi_distance(double phi_a, double phi_b);
+static inline double phi_normal(double phi)
+{
+    return fabs(phi) > PI ? remainder(phi, TWO_PI) : phi;
+}
 
-/* Whole number whose increasing order is the decreasing order of the floats (NaN first). */
-uint32_t order_key_decreasing(float value);
+/* |phi_a - phi_b| the short way round, both in [-float32(pi), float32(pi)]. */
+static inline double phi_distance(double phi_a, double phi_b)
+{
+    double d = fabs(phi_a - phi_b);
+    return fabs(d - (d > PI ? TWO_PI : 0));
+}
+
+/* Whole number whose increasing order is the decreasing order of the floats (positive NaN first). */
+static inline uint32_t order_key_decreasing(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    return bits & 0x80000000u ? bits : ~bits & 0x7fffffffu;
+}
 /* order[] = 0..n-1 by increasing key, equal keys in index order.  `spare` has room for n. */
 void order_stable(const uint32_t *key, size_t n, uint32_t *order, uint32_t *spare);
 

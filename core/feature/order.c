@@ -3,18 +3,9 @@
  * Stable orders: particles by decreasing pT before the caps, and by decreasing dR for the networks' sequence input. */
 #include "core/feature/internal.h"
 
-#include <math.h>
-#include <string.h>
+#include <float.h>
 
 enum { DIGIT_BITS = 8, DIGITS = 1 << DIGIT_BITS, PASSES = 32 / DIGIT_BITS, INSERTION_MAX = 24 };
-
-uint32_t order_key_decreasing(float value)
-{
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    uint32_t increasing = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return ~increasing;
-}
 
 static void order_by_insertion(const uint32_t *key, size_t n, uint32_t *order)
 {
@@ -122,19 +113,16 @@ static void scale_row(const struct sequence_scaler *s, const float *row, float *
         out[c] = (float)(((double)row[c] - s->mean[c]) * s->factor[c]);
 }
 
-/* Standardisation over the event's 801 rows, of which [n, 801) are zero rows. */
+/* Standardisation over the event's 801 rows, of which [n, 801) are zero rows.  A variance that rounding alone can
+ * explain is none. */
 static struct sequence_scaler event_scaler(const float *rows19, size_t n)
 {
-    struct sequence_scaler s;
-    double sum[PARTICLE_COLUMNS] = {0}, m2[PARTICLE_COLUMNS] = {0};
-    bool differs[PARTICLE_COLUMNS] = {false};
     const double all = PARTICLE_ROWS_MAX, zeros = all - (double)n;
+    double sum[PARTICLE_COLUMNS] = {0}, m2[PARTICLE_COLUMNS];
+    struct sequence_scaler s;
     for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < PARTICLE_COLUMNS; c++) {
-            float x = rows19[i * PARTICLE_COLUMNS + c];
-            sum[c] += (double)x;
-            differs[c] |= x != (n < PARTICLE_ROWS_MAX ? 0 : rows19[c]);
-        }
+        for (size_t c = 0; c < PARTICLE_COLUMNS; c++)
+            sum[c] += (double)rows19[i * PARTICLE_COLUMNS + c];
     for (size_t c = 0; c < PARTICLE_COLUMNS; c++) {
         s.mean[c] = sum[c] / all;
         m2[c] = zeros * s.mean[c] * s.mean[c];
@@ -144,8 +132,10 @@ static struct sequence_scaler event_scaler(const float *rows19, size_t n)
             double d = (double)rows19[i * PARTICLE_COLUMNS + c] - s.mean[c];
             m2[c] += d * d;
         }
-    for (size_t c = 0; c < PARTICLE_COLUMNS; c++)
-        s.factor[c] = differs[c] ? 1 / sqrt(m2[c] / all) : 1;
+    for (size_t c = 0; c < PARTICLE_COLUMNS; c++) {
+        double deviation = sqrt(m2[c] / all), noise = all * DBL_EPSILON * fabs(s.mean[c]);
+        s.factor[c] = deviation > noise ? 1 / deviation : 1;
+    }
     return s;
 }
 
@@ -153,16 +143,23 @@ size_t sequence_prepare(const struct recipe *r, const struct sequence_scaler *s,
                         float *out)
 {
     check(n >= 1 && n <= PARTICLE_ROWS_MAX);
-    static const float zero_row[PARTICLE_COLUMNS];
+    static const float zeros[PARTICLE_COLUMNS];
+    float zero_row[PARTICLE_COLUMNS];
     uint32_t order[PARTICLE_ROWS_MAX];
     size_t n_all = r->sequence_dense ? PARTICLE_ROWS_MAX : n;
     struct sequence_scaler own;
     if (r->sequence_dense) {
         own = event_scaler(rows19, n);
         s = &own;
+        scale_row(s, zeros, zero_row);
     }
     order_by_distance(rows19, n, n_all, order);
-    for (size_t i = 0; i < n_all; i++)
-        scale_row(s, order[i] < n ? rows19 + order[i] * PARTICLE_COLUMNS : zero_row, out + i * PARTICLE_COLUMNS);
+    for (size_t i = 0; i < n_all; i++) {
+        float *to = out + i * PARTICLE_COLUMNS;
+        if (order[i] < n)
+            scale_row(s, rows19 + order[i] * PARTICLE_COLUMNS, to);
+        else
+            memcpy(to, zero_row, sizeof zero_row);
+    }
     return n_all;
 }

@@ -4,9 +4,6 @@
  * its isolation; and the 19 columns that networks see, derived from what is stored. */
 #include "core/feature/internal.h"
 
-#include <math.h>
-#include <string.h>
-
 /* A track this close to the lepton is the lepton. */
 #define OWN_TRACK_RADIUS 0.0001
 

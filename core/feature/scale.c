@@ -19,32 +19,35 @@ static double logged(double x)
 
 /* ---- fit --------------------------------------------------------------------------------------------------- */
 
-static void fit_add(struct scaler_fit *fit, size_t c, double x)
+/* `inverse_n` is 1 / (n + 1), n values having gone before. */
+static void fit_add(struct scaler_fit *fit, size_t c, double x, double inverse_n)
 {
-    int64_t n = ++fit->n[c];
+    bool first = fit->n[c]++ == 0;
     double delta = x - fit->mean[c];
-    fit->mean[c] += delta / (double)n;
+    fit->mean[c] += delta * inverse_n;
     fit->m2[c] += delta * (x - fit->mean[c]);
-    if (n == 1 || x < fit->min[c])
-        fit->min[c] = x;
-    if (n == 1 || x > fit->max[c])
-        fit->max[c] = x;
+    fit->min[c] = first || x < fit->min[c] ? x : fit->min[c];
+    fit->max[c] = first || x > fit->max[c] ? x : fit->max[c];
 }
 
 void scaler_fit_hlf(struct scaler_fit *fit, const struct recipe *r, const float *hlf, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        double inverse_n = 1 / ((double)fit->n[0] + 1);
         for (size_t c = 0; c < HLF_COUNT; c++) {
             double x = (double)hlf[i * HLF_COUNT + c];
-            fit_add(fit, c, is_logged(r, c) ? logged(x) : x);
+            fit_add(fit, c, is_logged(r, c) ? logged(x) : x, inverse_n);
         }
+    }
 }
 
 void scaler_fit_rows(struct scaler_fit *fit, const float *rows19, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
+        double inverse_n = 1 / ((double)fit->n[0] + 1);
         for (size_t c = 0; c < PARTICLE_COLUMNS; c++)
-            fit_add(fit, c, (double)rows19[i * PARTICLE_COLUMNS + c]);
+            fit_add(fit, c, (double)rows19[i * PARTICLE_COLUMNS + c], inverse_n);
+    }
 }
 
 /* ---- scalers ----------------------------------------------------------------------------------------------- */

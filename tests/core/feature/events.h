@@ -1,9 +1,9 @@
-/* tests/core/feature/support.h
+/* tests/core/feature/events.h
  *
- * What the tests of core/feature share: events built by hand, events at random, events of the sample files, and the
- * reference arrays.  Everything aborts on failure: a test has no use for a half-built input. */
-#ifndef DLT_TESTS_FEATURE_SUPPORT_H
-#define DLT_TESTS_FEATURE_SUPPORT_H
+ * What the tests of core/feature share: events built by hand, events at random, and events of the sample
+ * files.  Everything aborts on failure: a test has no use for a half-built input. */
+#ifndef DLT_TESTS_FEATURE_EVENTS_H
+#define DLT_TESTS_FEATURE_EVENTS_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,10 +14,10 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/feature.h"
 #include "core/root.h"
+#include "tests/support/support.h"
 
 #define UNUSED_FN __attribute__((unused))
 
@@ -134,30 +134,19 @@ static UNUSED_FN void copy_event(struct event_batch *dst, const struct event_bat
 static const char *const sample_files[] = {"qcd_1", "qcd_2", "ttbar", "wlnu"};
 enum { SAMPLE_FILES = 4 };
 
-static UNUSED_FN bool sample_path(const char *name, char path[256])
-{
-    snprintf(path, 256, "tests/fixtures/sample/%s.root", name);
-    if (access(path, R_OK) == 0)
-        return true;
-    snprintf(path, 256, "../shared/data/sample/%s.root", name);
-    return access(path, R_OK) == 0;
-}
-
 /* All events of a sample file, before the object cuts. */
-static UNUSED_FN bool load_sample(const char *name, struct event_batch *out)
+static UNUSED_FN void load_sample(const char *name, struct event_batch *out)
 {
     char path[256];
     struct error e;
     struct source *src;
     struct delphes *d;
-    if (!sample_path(name, path))
-        return false;
+    snprintf(path, sizeof path, "tests/fixtures/sample/%s.root", name);
     must(source_open(path, &src, &e), &e);
     must(delphes_open(src, "Delphes", &(struct delphes_branches){0}, &d, &e), &e);
     must(delphes_read(d, 0, delphes_entries(d), out, &e), &e);
     delphes_close(d);
     source_close(src);
-    return true;
 }
 
 static UNUSED_FN void cut_default(struct event_batch *b)
@@ -168,55 +157,39 @@ static UNUSED_FN void cut_default(struct event_batch *b)
     event_batch_cut(b, &cuts, &counts);
 }
 
-/* ---- reference arrays -------------------------------------------------------------------------------------- */
+/* The bits of two runs of memory. */
+#define assert_same_bits(a, b, n) assert_memory_equal((a), (b), (n) * sizeof *(a))
 
-/* NumPy file of '<i8', '<f4' or '<f8' as float64; freed by npy_free. */
-struct npy {
-    double *v;
-    size_t n;                          /* elements */
-    size_t rows;                       /* first dimension */
-};
-
-static UNUSED_FN bool npy_load(const char *folder, const char *name, struct npy *out)
+/* Event ia of `a` and event ib of `b` are the same bits, rows too when both have them. */
+static UNUSED_FN void assert_same_event(const struct feature_batch *a, size_t ia, const struct feature_batch *b,
+                                        size_t ib, bool rows)
 {
-    char path[512], header[512] = {0};
+    assert_int_equal(a->reject[ia], b->reject[ib]);
+    assert_same_bits(&a->lepton[ia], &b->lepton[ib], 1);
+    assert_same_bits(a->hlf + ia * HLF_COUNT, b->hlf + ib * HLF_COUNT, HLF_COUNT);
+    if (!rows)
+        return;
+    size_t fa = a->row_first[ia], fb = b->row_first[ib], n = a->row_first[ia + 1] - fa;
+    assert_int_equal(n, b->row_first[ib + 1] - fb);
+    assert_same_bits(a->rows.pt + fa, b->rows.pt + fb, n);
+    assert_same_bits(a->rows.eta + fa, b->rows.eta + fb, n);
+    assert_same_bits(a->rows.phi + fa, b->rows.phi + fb, n);
+    assert_same_bits(a->rows.x + fa, b->rows.x + fb, n);
+    assert_same_bits(a->rows.y + fa, b->rows.y + fb, n);
+    assert_same_bits(a->rows.z + fa, b->rows.z + fb, n);
+    assert_same_bits(a->rows.iso_ch + fa, b->rows.iso_ch + fb, n);
+    assert_same_bits(a->rows.iso_gamma + fa, b->rows.iso_gamma + fb, n);
+    assert_same_bits(a->rows.iso_neu + fa, b->rows.iso_neu + fb, n);
+    assert_same_bits(a->rows.kind + fa, b->rows.kind + fb, n);
+    assert_same_bits(a->rows.charge + fa, b->rows.charge + fb, n);
+}
+
+/* Computes the features of all events or fails the test. */
+static UNUSED_FN void compute(const char *recipe, const struct event_batch *b, bool want_rows,
+                              struct feature_batch *out)
+{
     struct error e;
-    struct buf b;
-    snprintf(path, sizeof path, "../shared/data/features/%s/%s", folder, name);
-    if (access(path, R_OK) != 0)
-        return false;
-    buf_init(&b, 64u << 20);
-    must(file_read(path, &b, &e), &e);
-    assert_true(b.len > 128 && memcmp(b.data, "\x93NUMPY\x01", 7) == 0);
-    size_t header_len = b.data[8] + 256u * b.data[9], at = 10 + header_len;
-    memcpy(header, b.data + 10, header_len < sizeof header ? header_len : sizeof header - 1);
-    bool is_f4 = strstr(header, "<f4"), is_f8 = strstr(header, "<f8");
-    assert_true(is_f4 || is_f8 || strstr(header, "<i8"));
-    out->rows = strtoul(strstr(header, "'shape': (") + 10, NULL, 10);
-    out->n = (b.len - at) / (is_f4 ? 4 : 8);
-    out->v = malloc((out->n + 1) * sizeof *out->v);
-    for (size_t i = 0; i < out->n; i++) {
-        float f;
-        double d;
-        int64_t whole;
-        memcpy(&f, b.data + at + 4 * (is_f4 ? i : 0), 4);
-        memcpy(&d, b.data + at + 8 * (is_f4 ? 0 : i), 8);
-        memcpy(&whole, &d, 8);
-        out->v[i] = is_f4 ? (double)f : is_f8 ? d : (double)whole;
-    }
-    buf_fini(&b);
-    return true;
-}
-
-static UNUSED_FN void npy_free(struct npy *a)
-{
-    free(a->v);
-}
-
-static UNUSED_FN void skip_without_reference(void)
-{
-    print_message("skipped: ../shared/data is not here\n");
-    skip();
+    must(features_compute(recipe_find(recipe), b, want_rows, out, &e), &e);
 }
 
 #endif
