@@ -182,6 +182,37 @@ static void test_thousands_of_leptons_are_searched_for_the_first_isolated(void *
     assert_int_equal(f->features.lepton[0].index, 4000);
 }
 
+/* Readers refuse NaN and infinities; here they must at least do no harm. */
+static void test_numbers_of_any_bits_do_no_harm(void **state)
+{
+    struct fixture *f = *state;
+    struct rng r = rng_stream(17, 0);
+    struct error e;
+    struct recipe anything = *recipe_find("topology-1");
+    anything.iso_max = INFINITY;
+    add_events(&f->events);
+    size_t n_columns;
+    const struct event_column *c = event_columns(&n_columns);
+    for (size_t j = 0; j < n_columns; j++) {
+        const struct object_columns *o = &f->events.objects[c[j].kind];
+        uint32_t *v = *event_column_data(o, &c[j]);
+        for (size_t i = 0; i < o->first[f->events.n_events]; i++)
+            v[i] = rng_below(&r, 4) ? v[i] : (uint32_t)rng_u64(&r);
+    }
+    must(features_compute(&anything, &f->events, true, &f->features, &e), &e);
+    float *rows19 = malloc(sizeof(float) * 2 * PARTICLE_ROWS_MAX * PARTICLE_COLUMNS);
+    for (size_t i = 0; i < f->events.n_events; i++) {
+        size_t first = f->features.row_first[i], n = f->features.row_first[i + 1] - first;
+        assert_true(n <= PARTICLE_ROWS_MAX && (n > 0) == (f->features.reject[i] == REJECT_NONE));
+        particle_expand(&f->features.rows, first, n, rows19);
+        if (n > 0)
+            assert_int_equal(sequence_prepare(recipe_find("sparkdltrigger-1"), NULL, rows19, n,
+                                              rows19 + PARTICLE_ROWS_MAX * PARTICLE_COLUMNS),
+                             PARTICLE_ROWS_MAX);
+    }
+    free(rows19);
+}
+
 static void test_no_events_give_no_features(void **state)
 {
     struct fixture *f = *state;
@@ -223,6 +254,7 @@ int main(void)
         T(test_topology_does_not_depend_on_the_order_of_tracks_photons_and_neutral_hadrons),
         T(test_five_thousand_objects_a_list_are_no_trouble),
         T(test_thousands_of_leptons_are_searched_for_the_first_isolated),
+        T(test_numbers_of_any_bits_do_no_harm),
         T(test_no_events_give_no_features),
         T(test_each_failing_allocation_is_reported_and_nothing_is_lost),
     };
