@@ -290,67 +290,68 @@ static void test_absent_members_take_their_defaults_also_in_items(void **state)
     arena_fini(&a);
 }
 
+static const struct { const char *text, *message; } malformed[] = {
+    {"nothing = 1\n", "line 1: unknown name at column 1"},
+    {"count = 1\n\n#\nfirst.x = 1\n", "line 4: unknown name at column 7"},
+    {"count = 1", "line 1: the last line has no end"},
+    {"count=1\n", "' = ' is missing at column 6"},
+    {" count = 1\n", "unknown name"},
+    {"count = 1 \n", "whole number"},
+    {"count = \n", "no word"},
+    {"count = 9223372036854775808\n", "64 bits"},
+    {"count = 1-1\n", "whole number"},
+    {"count = 0x10\n", "whole number"},
+    {"count = 1.5\n", "whole number"},
+    {"value = 1e999\n", "fits"},
+    {"value = infinity\n", "must be a number"},
+    {"value = nan(1)\n", "must be a number"},
+    {"value = 0x1p3\n", "must be a number"},
+    {"value = --1\n", "fits"},
+    {"value = 1,5\n", "must be a number"},
+    {"on = yes\n", "true or false"},
+    {"on = truely\n", "something follows"},
+    {"mode = fas\n", "no choice of mode"},
+    {"mode = fastest\n", "no choice of mode"},
+    {"title = x\n", "'\"' is missing"},
+    {"title = \"x\n", "'\"' is missing"},
+    {"title = \"x\" \n", "something follows"},
+    {"title = \"\\q\"\n", "unknown escape"},
+    {"title = \"\\x0\"\n", "unknown escape"},
+    {"title = \"\\x00\"\n", "unknown escape"},
+    {"title = \"\\", "no end"},
+    {"title = \"\\\n", "unknown escape"},
+    {"title = \"a\tb\"\n", "control or malformed"},
+    {"title = \"\xFF\"\n", "control or malformed"},
+    {"names[1] = \"x\"\n", "index 1 does not follow the 0 items"},
+    {"names[0] = \"x\"\nnames[0] = \"x\"\n", "line 2: item 0 is given twice"},
+    {"names[-1] = \"x\"\n", "']' is missing"},
+    {"names[] = \"x\"\n", "does not follow"},
+    {"names[99999999999999999999] = \"x\"\n", "']' is missing"},
+    {"names = \"x\"\n", "'[' is missing"},
+    {"names[0].x = \"x\"\n", "' = ' is missing"},
+    {"leaves[0] = 1\n", "'.' is missing"},
+    {"leaves[0] = {} \n", "something follows"},
+    {"leaves[0].count = 1\nleaves[2].count = 1\n", "line 2: index 2 does not follow the 1 items"},
+    {"leaves[0] = {}\nleaves[1] = {}\nleaves[0].count = 1\n", "line 3: index 0"},
+    {"leaves[0] = {}\nleaves[0] = {}\n", "line 2: '.' is missing"},
+    {"first = 1\n", "'.' is missing"},
+    {"first.parts[0].parts[0].name = \"x\"\n", "unknown name"},
+    {"shares[tt] = 1\n", "'\"' is missing"},
+    {"shares[\"tt\"] = \"x\"\n", "must be a number"},
+    {"shares[\"tt\"] = 1\nshares[\"t\\x74\"] = 1\n", "line 2: this name is given twice"},
+    {"count = 1\r\n", "whole number"},
+};
+
 static void test_malformed_lines_are_refused_with_their_number(void **state)
 {
     (void)state;
-    static const struct { const char *text, *message; } cases[] = {
-        {"nothing = 1\n", "line 1: unknown name at column 1"},
-        {"count = 1\n\n#\nfirst.x = 1\n", "line 4: unknown name at column 7"},
-        {"count = 1", "line 1: the last line has no end"},
-        {"count=1\n", "' = ' is missing at column 6"},
-        {" count = 1\n", "unknown name"},
-        {"count = 1 \n", "whole number"},
-        {"count = \n", "no word"},
-        {"count = 9223372036854775808\n", "64 bits"},
-        {"count = 1-1\n", "whole number"},
-        {"count = 0x10\n", "whole number"},
-        {"count = 1.5\n", "whole number"},
-        {"value = 1e999\n", "fits"},
-        {"value = infinity\n", "must be a number"},
-        {"value = nan(1)\n", "must be a number"},
-        {"value = 0x1p3\n", "must be a number"},
-        {"value = --1\n", "fits"},
-        {"value = 1,5\n", "must be a number"},
-        {"on = yes\n", "true or false"},
-        {"on = truely\n", "something follows"},
-        {"mode = fas\n", "no choice of mode"},
-        {"mode = fastest\n", "no choice of mode"},
-        {"title = x\n", "'\"' is missing"},
-        {"title = \"x\n", "'\"' is missing"},
-        {"title = \"x\" \n", "something follows"},
-        {"title = \"\\q\"\n", "unknown escape"},
-        {"title = \"\\x0\"\n", "unknown escape"},
-        {"title = \"\\x00\"\n", "unknown escape"},
-        {"title = \"\\", "no end"},
-        {"title = \"\\\n", "unknown escape"},
-        {"title = \"a\tb\"\n", "control or malformed"},
-        {"title = \"\xFF\"\n", "control or malformed"},
-        {"names[1] = \"x\"\n", "index 1 does not follow the 0 items"},
-        {"names[0] = \"x\"\nnames[0] = \"x\"\n", "line 2: item 0 is given twice"},
-        {"names[-1] = \"x\"\n", "']' is missing"},
-        {"names[] = \"x\"\n", "does not follow"},
-        {"names[99999999999999999999] = \"x\"\n", "']' is missing"},
-        {"names = \"x\"\n", "'[' is missing"},
-        {"names[0].x = \"x\"\n", "' = ' is missing"},
-        {"leaves[0] = 1\n", "'.' is missing"},
-        {"leaves[0] = {} \n", "something follows"},
-        {"leaves[0].count = 1\nleaves[2].count = 1\n", "line 2: index 2 does not follow the 1 items"},
-        {"leaves[0] = {}\nleaves[1] = {}\nleaves[0].count = 1\n", "line 3: index 0"},
-        {"leaves[0] = {}\nleaves[0] = {}\n", "line 2: '.' is missing"},
-        {"first = 1\n", "'.' is missing"},
-        {"first.parts[0].parts[0].name = \"x\"\n", "unknown name"},
-        {"shares[tt] = 1\n", "'\"' is missing"},
-        {"shares[\"tt\"] = \"x\"\n", "must be a number"},
-        {"shares[\"tt\"] = 1\nshares[\"t\\x74\"] = 1\n", "line 2: this name is given twice"},
-        {"count = 1\r\n", "whole number"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(malformed); i++) {
         struct arena a;
         struct tree t;
         struct error e;
         arena_init(&a, 1 << 16);
-        assert_status(read_tree(&a, cases[i].text, &t, &e), STATUS_FORMAT, &e);
-        assert_contains(e.text, cases[i].message);
+        assert_status(read_tree(&a, malformed[i].text, &t, &e), STATUS_FORMAT, &e);
+        assert_contains(e.text, malformed[i].message);
         assert_contains(e.text, "line ");
         arena_fini(&a);
     }
