@@ -44,18 +44,21 @@ struct root_branch_info {
     const char *class_name;            /* of an object branch, else "" */
     const char *title;
     int depth;                         /* 0: top level */
-    enum root_type type;               /* OTHER: not a column of basic values (split parent, unsupported object) */
+    enum root_type type;               /* OTHER: not a column of basic values (object with parts, unsupported object) */
     const char *why_not;               /* OTHER: the construct, e.g. "std::vector<TLorentzVector>"; else NULL */
     bool jagged;                       /* a different number of values in each entry */
-    uint32_t n_fixed;                  /* values an entry when not jagged (1, or a fixed array) */
+    uint32_t n_fixed;                  /* values an entry, or an object when jagged (1, or a fixed array) */
+    bool is_part;                      /* a member of the objects in the stored branch above; shares its baskets */
     int64_t entries, stored_bytes, raw_bytes;
     uint32_t baskets, embedded;        /* on disk; inside the tree object */
     const char *codec;                 /* of the first basket: "ZL", "XZ", "L4", "ZS", "CS", "raw", or "-" (none) */
 };
 size_t root_tree_branches(const struct root_tree *t);        /* all, depth first */
 struct root_branch_info root_branch_info(const struct root_tree *t, size_t i);
-/* Branch by full name ("Jet.PT", "Jet_size").  Of two branches with one name the first that can be read wins.
- * NULL when absent. */
+/* Branch by full name ("Jet.PT", "Jet_size"; array lengths and a last dot may be left out: "Jet.Tau" finds "Jet.Tau[5]").
+ * A split or unsplit TClonesArray "Jet" gives its number of objects ("Jet_" finds it too); members of objects that were
+ * not split are parts, by the same names as if they were ("Jet.PT", "Jet.Area.fP.fX").  Of two branches with one
+ * name the first that can be read wins.  NULL when absent. */
 const struct root_branch *root_branch_find(const struct root_tree *t, const char *name);
 struct root_branch_info root_branch_describe(const struct root_tree *t, const struct root_branch *b);
 

@@ -56,36 +56,59 @@ static enum status one_block(const struct root_codec *codec, const uint8_t *src,
     return codec_decompress(codec->id, src, n_src, dst, n_dst, e);
 }
 
+/* A checked block header. */
+struct block {
+    const struct root_codec *codec;
+    const uint8_t *data;
+    size_t stored, raw;
+};
+
+/* The block at *in; moves *in behind it. */
+static enum status next_block(const uint8_t *src, size_t n_src, size_t *in, struct block *b, struct error *e)
+{
+    if (n_src - *in < HEADER_BYTES)
+        return error_set(e, STATUS_FORMAT, "header of 9 bytes, %zu remain", n_src - *in);
+    const uint8_t *header = src + *in;
+    *in += HEADER_BYTES;
+    *b = (struct block){find_codec(header), src + *in, load_le24(header + 3), load_le24(header + 6)};
+    if (!b->codec) {
+        char tag[3];
+        codec_root_tag(header, 2, tag);
+        return error_set(e, STATUS_UNSUPPORTED, "unknown codec tag \"%s\" (bytes %02x %02x); known: ZL XZ L4 ZS CS",
+                         tag, header[0], header[1]);
+    }
+    if (b->stored == 0 || b->stored > n_src - *in)
+        return error_set(e, STATUS_FORMAT, "%s header says %zu compressed bytes, %zu remain", b->codec->tag,
+                         b->stored, n_src - *in);
+    *in += b->stored;
+    return STATUS_OK;
+}
+
+enum status codec_root_size(const uint8_t *src, size_t n_src, size_t *n_dst, struct error *e)
+{
+    struct block b;
+    *n_dst = 0;
+    for (size_t in = 0, i = 0; in < n_src; i++, *n_dst += b.raw)
+        if (next_block(src, n_src, &in, &b, e) != STATUS_OK)
+            return error_wrap(e, "block %zu", i);
+    return STATUS_OK;
+}
+
 enum status codec_root_decompress(const uint8_t *src, size_t n_src, uint8_t *dst, size_t n_dst, struct error *e)
 {
-    size_t in = 0, out = 0, block = 0;
-    while (in < n_src) {
-        if (n_src - in < HEADER_BYTES)
-            return error_set(e, STATUS_FORMAT, "block %zu: header of 9 bytes, %zu remain", block, n_src - in);
-        const uint8_t *header = src + in;
-        size_t stored = load_le24(header + 3), raw = load_le24(header + 6);
-        in += HEADER_BYTES;
-        const struct root_codec *codec = find_codec(header);
-        if (!codec) {
-            char tag[3];
-            codec_root_tag(header, 2, tag);
-            return error_set(e, STATUS_UNSUPPORTED,
-                             "block %zu: unknown codec tag \"%s\" (bytes %02x %02x); known: ZL XZ L4 ZS CS", block,
-                             tag, header[0], header[1]);
-        }
-        if (stored == 0 || stored > n_src - in)
-            return error_set(e, STATUS_FORMAT, "block %zu (%s): header says %zu compressed bytes, %zu remain",
-                             block, codec->tag, stored, n_src - in);
-        if (raw == 0 || raw > n_dst - out)
-            return error_set(e, STATUS_FORMAT, "block %zu (%s): header says %zu bytes, %zu of %zu are missing",
-                             block, codec->tag, raw, n_dst - out, n_dst);
-        if (one_block(codec, src + in, stored, dst + out, raw, e) != STATUS_OK)
-            return error_wrap(e, "block %zu (%s)", block, codec->tag);
-        in += stored;
-        out += raw;
-        block++;
+    size_t in = 0, out = 0, i = 0;
+    for (; in < n_src; i++) {
+        struct block b;
+        if (next_block(src, n_src, &in, &b, e) != STATUS_OK)
+            return error_wrap(e, "block %zu", i);
+        if (b.raw == 0 || b.raw > n_dst - out)
+            return error_set(e, STATUS_FORMAT, "block %zu: %s header says %zu bytes, %zu of %zu are missing", i,
+                             b.codec->tag, b.raw, n_dst - out, n_dst);
+        if (one_block(b.codec, b.data, b.stored, dst + out, b.raw, e) != STATUS_OK)
+            return error_wrap(e, "block %zu", i);
+        out += b.raw;
     }
     if (out != n_dst)
-        return error_set(e, STATUS_FORMAT, "%zu blocks hold %zu bytes, %zu declared", block, out, n_dst);
+        return error_set(e, STATUS_FORMAT, "%zu blocks hold %zu bytes, %zu declared", i, out, n_dst);
     return STATUS_OK;
 }

@@ -83,6 +83,9 @@ static void test_blocks_of_different_codecs_follow_each_other(void **state)
     char tag[3];
     codec_root_tag(b->data, b->len, tag);
     assert_string_equal(tag, "ZL");
+    size_t size;
+    assert_int_equal(codec_root_size(b->data, b->len, &size, &e), STATUS_OK);
+    assert_int_equal(size, RAW);
     if (unpack(b, RAW, out, &e) != STATUS_OK)
         fail_msg("%s", e.text);
     assert_memory_equal(out, raw, RAW);
@@ -98,7 +101,7 @@ static void test_sum_of_blocks_must_be_the_declared_size(void **state)
     assert_non_null(strstr(e.text, "hold 1000 bytes, 1001 declared"));
     put_block(b, "ZL", CODEC_ZLIB, raw, 1000);
     assert_int_equal(unpack(b, 1500, out, &e), STATUS_FORMAT);
-    assert_non_null(strstr(e.text, "block 1 (ZL): header says 1000 bytes, 500 of 1500 are missing"));
+    assert_non_null(strstr(e.text, "block 1: ZL header says 1000 bytes, 500 of 1500 are missing"));
     assert_int_equal(unpack(b, 0, out, &e), STATUS_FORMAT);
     b->len = 0;
     assert_int_equal(unpack(b, 1, out, &e), STATUS_FORMAT);
