@@ -10,13 +10,21 @@
 
 struct app;
 
-enum http_method { HTTP_GET = 1, HTTP_POST = 2, HTTP_PUT = 4, HTTP_DELETE = 8, HTTP_PATCH = 16, HTTP_HEAD = 32 };
+enum http_method { HTTP_GET = 1, HTTP_POST = 2, HTTP_PUT = 4, HTTP_DELETE = 8, HTTP_PATCH = 16, HTTP_HEAD = 32,
+                   HTTP_OTHER = 64 /* any other token; never in a route */ };
+const char *http_method_name(enum http_method m);      /* "OTHER" for what is not in the list */
 
-enum { PATH_PARAMS_MAX = 4 };
+/* ---- requests ------------------------------------------------------------------------------------------------ */
+
+enum { PATH_PARAMS_MAX = 4, PATH_PARAM_BYTES_MAX = 200, QUERY_MAX = 16 };
+struct query_pair { const char *name, *value; };
 struct request {
     enum http_method method;
-    const char *path, *route;          /* path as sent (decoded); route: the template that matched */
-    const char *params[PATH_PARAMS_MAX];           /* values of {name} parts, decoded, in order */
+    const char *path, *route;          /* path as sent, not decoded, without query; route: the template, "" when none */
+    const char *params[PATH_PARAMS_MAX];           /* values of {name} parts in order: decoded, clean UTF-8, no '/' */
+    const char *query_text;            /* what follows '?', as sent; "" when absent */
+    struct query_pair query[QUERY_MAX];            /* decoded; no name occurs twice */
+    size_t n_query;
     const uint8_t *body;
     size_t body_len;
     char request_id[40];
@@ -32,19 +40,74 @@ struct response {
     int status;                        /* 0 until set */
     const char *content_type;
     struct buf body;
+    int file;                          /* -1, or a file descriptor whose first file_bytes are the body; closed after */
+    uint64_t file_bytes;
+    bool close;                        /* end the connection behind this response */
     struct { const char *name, *value; } headers[RESPONSE_HEADERS_MAX];        /* strings live in the request's arena */
     size_t n_headers;
 };
+
+/* Decoded body of a JSON route.  False: not JSON, already answered with malformed_json.  An absent body is {} where
+ * `may_be_empty`.  The caller's: json_free(). */
+bool request_json(struct request *q, struct response *r, bool may_be_empty, struct json **out) MUST_USE;
+/* Body by field table into *object (strings in q->arena).  False: already answered (malformed_json, invalid_request). */
+bool request_fields(struct request *q, struct response *r, bool may_be_empty, const struct field *table,
+                    void *object) MUST_USE;
+/* False (answered with invalid_query) when a query parameter is not in the NULL-terminated list. */
+bool request_query_known(struct request *q, struct response *r, const char *const *names) MUST_USE;
+/* Path parameter i as an integer >= 1; false: already answered with not_found, naming `what`. */
+bool request_param_number(struct request *q, struct response *r, size_t i, const char *what, int64_t *out) MUST_USE;
+
+/* ---- responses ------------------------------------------------------------------------------------------------- */
+
 void response_header(struct response *r, const char *name, const char *value);
 /* Takes `v`; 500 when it is NULL. */
 void respond_json(struct request *q, struct response *r, int status, struct json *v);
+/* 200 with a strong ETag over the body; 304 without body when If-None-Match has it.  Takes `v`. */
+void respond_json_tagged(struct request *q, struct response *r, struct json *v);
 void respond_text(struct request *q, struct response *r, int status, const char *content_type, const void *text, size_t len);
 void respond_empty(struct response *r, int status);
-/* application/problem+json (RFC 9457): status from `code`'s row in problem.c.  `problems` may be NULL. */
+/* An open file of `bytes` bytes as 200; takes the descriptor. */
+void respond_file(struct response *r, int fd, uint64_t bytes, const char *content_type);
+/* Sets ETag to the quoted `tag`; true when If-None-Match has it and 304 has been answered. */
+bool respond_unchanged(struct request *q, struct response *r, const char *tag);
+/* application/problem+json (RFC 9457): status from `code`'s row in problem.c.  `problems` may be NULL; `fmt` is the
+ * detail: what is wrong, where, and what to do. */
 void respond_problem(struct request *q, struct response *r, const char *code, const struct json_problems *problems,
                      const char *fmt, ...) PRINTF_LIKE(5, 6);
-/* From core's status; the only place where a status meets an HTTP number. */
+/* From core's status; the only place where a status meets an HTTP number.  Absolute paths in the text are cut to
+ * their last component; what is the service's own affair (IO, BUG) goes to the log instead. */
 void respond_error(struct request *q, struct response *r, const struct error *e);
+
+/* ---- the kinds of problems --------------------------------------------------------------------------------------- */
+
+struct problem_kind {
+    const char *code;                  /* "no_active_menu"; '-' for '_' makes the slug of its page */
+    int status;
+    bool retryable;                    /* the same request may succeed later */
+    const char *title, *help;          /* help: for /problems/{slug}: what happened and what to do */
+};
+extern const struct problem_kind problem_kinds[];
+extern const size_t n_problem_kinds;
+const struct problem_kind *problem_find(const char *code_or_slug);             /* NULL when unknown */
+
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
+
+/* ?limit=1..500 (50) &cursor=; `filters` are the other query names, NULL-terminated. */
+enum { PAGE_LIMIT = 50, PAGE_LIMIT_MAX = 500 };
+struct page {
+    size_t limit;
+    const char *before;                /* id from the cursor: rows older than this; NULL on the first page */
+    uint64_t filter_hash;
+};
+/* False: already answered (invalid_query, invalid_cursor: also when filters changed under an old cursor). */
+bool page_read(struct request *q, struct response *r, const char *const *filters, struct page *out) MUST_USE;
+/* Answers {"items":[...],"next_cursor":...} and a Link header; last_id: of the last item when there is a next page,
+ * else NULL.  Takes `items`. */
+void respond_page(struct request *q, struct response *r, const struct page *page, struct json *items,
+                  const char *last_id);
+
+/* ---- routes -------------------------------------------------------------------------------------------------------- */
 
 struct route {
     enum http_method method;
@@ -57,17 +120,40 @@ struct route {
 extern const struct route routes[];
 extern const size_t n_routes;
 
+/* ---- the listener --------------------------------------------------------------------------------------------------- */
+
+/* What the listener tells of its requests; called from its threads, must not block.  route: index into the table, or
+ * n_routes when none matched. */
+struct http_observer {
+    void *ctx;
+    void (*begun)(void *ctx);
+    void (*done)(void *ctx, size_t route, enum http_method method, int status, int64_t duration_ns);
+};
+
 struct http_options {
     const char *address;               /* numeric host */
     uint16_t port;                     /* 0: any free one */
     size_t threads;
     size_t connection_limit;
+    size_t address_limit;              /* connections from one address; 0: as connection_limit */
     int request_seconds;               /* from first byte to the whole body, else the connection is shut */
+    int idle_seconds;                  /* between two requests of a connection; 0: 60 */
+    const char *const *hosts;          /* names with a dot that a Host header may have, NULL-terminated; may be NULL */
+    const struct route *routes;        /* outlives the listener */
+    size_t n_routes;
+    struct http_observer observer;     /* its functions may be NULL */
 };
 struct http;
+/* ARGUMENT for an address that is not numeric or a bad template, CONFLICT when the port is taken, IO. */
 enum status http_start(struct app *app, const struct http_options *options, struct http **out, struct error *e) MUST_USE;
 uint16_t http_port(const struct http *h);
+size_t http_in_flight(const struct http *h);
 void http_drain(struct http *h);       /* from now on "Connection: close" */
-void http_stop(struct http *h);        /* finishes what is in flight */
+/* Stops accepting, waits up to `seconds` for answers that are owed and 2 for requests still coming in, closes all.
+ * Frees h. */
+void http_stop(struct http *h, int seconds);
+
+/* Whether a numeric address is loopback: without keys nothing else is served. */
+bool http_address_is_loopback(const char *address);
 
 #endif

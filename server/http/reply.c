@@ -1,0 +1,195 @@
+/* server/http/reply.c
+ *
+ * Filling a response, and handing it to the library.  The body stays in the exchange's buffer, which outlives the
+ * sending; only headers are copied. */
+#include "server/http/http_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+void response_init(struct response *r)
+{
+    *r = (struct response){.file = -1};
+    buf_init(&r->body, RESPONSE_BODY_MAX);
+}
+
+void response_clear(struct response *r)
+{
+    if (r->file >= 0)
+        close(r->file);
+    struct buf body = r->body;
+    response_init(r);
+    r->body = body;
+    r->body.len = 0;
+}
+
+void response_fini(struct response *r)
+{
+    response_clear(r);
+    buf_fini(&r->body);
+}
+
+/* ---- filling ------------------------------------------------------------------------------------------------------- */
+
+void response_header(struct response *r, const char *name, const char *value)
+{
+    check(r->n_headers < RESPONSE_HEADERS_MAX);
+    if (value)                                         /* NULL: the arena was full; the answer goes without it */
+        r->headers[r->n_headers++].name = name, r->headers[r->n_headers - 1].value = value;
+}
+
+static void no_memory(struct request *q, struct response *r, const struct error *e)
+{
+    struct error copy = *e;
+    respond_error(q, r, &copy);
+}
+
+void respond_json(struct request *q, struct response *r, int status, struct json *v)
+{
+    struct error e;
+    r->body.len = 0;
+    enum status s = json_write(v, &r->body, &e);
+    json_free(v);
+    if (s == STATUS_OK && buf_append(&r->body, "\n", 1, &e) == STATUS_OK) {
+        r->status = status;
+        r->content_type = "application/json";
+    } else {
+        no_memory(q, r, &e);
+    }
+}
+
+void respond_text(struct request *q, struct response *r, int status, const char *content_type, const void *text, size_t len)
+{
+    struct error e;
+    r->body.len = 0;
+    if (buf_append(&r->body, text, len, &e) != STATUS_OK) {
+        no_memory(q, r, &e);
+        return;
+    }
+    r->status = status;
+    r->content_type = content_type;
+}
+
+void respond_empty(struct response *r, int status)
+{
+    r->body.len = 0;
+    r->content_type = NULL;
+    r->status = status;
+}
+
+void respond_file(struct response *r, int fd, uint64_t bytes, const char *content_type)
+{
+    respond_empty(r, 200);
+    r->content_type = content_type;
+    r->file = fd;
+    r->file_bytes = bytes;
+}
+
+/* ---- conditional requests ------------------------------------------------------------------------------------------ */
+
+/* RFC 9110 13.1.2: a list of tags, weak comparison, or "*". */
+static bool tag_listed(const char *list, const char *quoted)
+{
+    size_t len = strlen(quoted);
+    for (const char *at = list; *at;) {
+        at += strspn(at, " \t,");
+        if (at[0] == '*')
+            return true;
+        if (strncmp(at, "W/", 2) == 0)
+            at += 2;
+        if (strncmp(at, quoted, len) == 0)
+            return true;
+        at += strcspn(at, ",");
+    }
+    return false;
+}
+
+bool respond_unchanged(struct request *q, struct response *r, const char *tag)
+{
+    char *quoted = arena_printf(&q->arena, "\"%s\"", tag);
+    const char *wanted = request_header(q, MHD_HTTP_HEADER_IF_NONE_MATCH);
+    response_header(r, MHD_HTTP_HEADER_ETAG, quoted);
+    response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
+    if (!quoted || !wanted || !tag_listed(wanted, quoted))
+        return false;
+    respond_empty(r, 304);
+    return true;
+}
+
+void respond_json_tagged(struct request *q, struct response *r, struct json *v)
+{
+    char tag[20];
+    respond_json(q, r, 200, v);
+    if (r->status != 200)
+        return;
+    snprintf(tag, sizeof tag, "%016llx", (unsigned long long)hash64(r->body.data, r->body.len, 0));
+    (void)respond_unchanged(q, r, tag);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------------------------- */
+
+static struct MHD_Response *make_response(struct response *r)
+{
+    if (r->file < 0)
+        return MHD_create_response_from_buffer(r->body.len, r->body.data, MHD_RESPMEM_PERSISTENT);
+    struct MHD_Response *m = MHD_create_response_from_fd64(r->file_bytes, r->file);
+    if (m)
+        r->file = -1;                                  /* the library closes it */
+    return m;
+}
+
+static bool has_header(const struct response *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_headers; i++)
+        if (strcasecmp(r->headers[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+static bool add_headers(struct exchange *x, struct MHD_Response *m)
+{
+    const struct response *r = &x->r;
+    bool ok = MHD_add_response_header(m, "X-Request-Id", x->q.request_id) == MHD_YES;
+    if (r->content_type) {
+        ok = ok && MHD_add_response_header(m, MHD_HTTP_HEADER_CONTENT_TYPE, r->content_type) == MHD_YES;
+        ok = ok && MHD_add_response_header(m, "X-Content-Type-Options", "nosniff") == MHD_YES;
+    }
+    if (!has_header(r, MHD_HTTP_HEADER_CACHE_CONTROL))
+        ok = ok && MHD_add_response_header(m, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store") == MHD_YES;
+    for (size_t i = 0; i < r->n_headers; i++)
+        ok = ok && MHD_add_response_header(m, r->headers[i].name, r->headers[i].value) == MHD_YES;
+    if (r->close || atomic_load_explicit(&x->http->draining, memory_order_relaxed))
+        ok = ok && MHD_add_response_header(m, MHD_HTTP_HEADER_CONNECTION, "close") == MHD_YES;
+    return ok;
+}
+
+enum MHD_Result reply_queue(struct exchange *x)
+{
+    uint64_t bytes = x->r.file >= 0 ? x->r.file_bytes : x->r.body.len;
+    struct MHD_Response *m = make_response(&x->r);
+    x->state = EXCHANGE_ANSWERED;
+    if (!m)
+        return MHD_NO;
+    enum MHD_Result result = MHD_NO;
+    if (add_headers(x, m))
+        result = MHD_queue_response(x->mhd, (unsigned)x->r.status, m);
+    MHD_destroy_response(m);
+    conn_deadline(x->conn, REPLY_SECONDS + (int64_t)(bytes / REPLY_BYTES_A_SECOND));
+    return result;
+}
+
+void reply_too_large_raw(struct exchange *x)
+{
+    char head[512];
+    respond_too_large(&x->q, &x->r, x->body_max);
+    int n = snprintf(head, sizeof head,
+                     "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                     "X-Request-Id: %s\r\n\r\n", x->r.content_type, x->r.body.len, x->q.request_id);
+    check(n > 0 && (size_t)n < sizeof head);
+    /* Best effort: whoever has not stopped sending by now may not read either. */
+    if (send(x->conn->fd, head, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) == n)
+        (void)!send(x->conn->fd, x->r.body.data, x->r.body.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+    x->state = EXCHANGE_ANSWERED;
+}
