@@ -24,7 +24,7 @@ static enum status unpack_bools(struct rle_reader *r, const struct encoded_value
                                 struct error *e)
 {
     TRY(column_reserve(out, in->n, e));
-    size_t n = rle_read_u8(r, out->data.data + out->data.len, in->n);
+    size_t n = rle_read_u8(r, out->data.data + out->data.len, in->n, NULL);
     if (n < in->n)
         return error_set(e, STATUS_FORMAT, "%zu booleans where %zu were announced", n, in->n);
     out->data.len += n;

@@ -141,7 +141,21 @@ size_t rle_read_u32(struct rle_reader *r, uint32_t *out, size_t n)
     return done;
 }
 
-size_t rle_read_u8(struct rle_reader *r, uint8_t *out, size_t n)
+/* How many of v[n] equal max; with a max of 1 all are 0 or 1, and eight are added at a time. */
+static size_t count_max(const uint8_t *v, size_t n, unsigned max, bool *above)
+{
+    size_t i = 0, count = 0;
+    if (max == 1)
+        for (; n - i >= 8; i += 8)
+            count += load_le64(v + i) * 0x0101010101010101ull >> 56;
+    for (; i < n; i++) {
+        count += v[i] == max;
+        *above |= v[i] > max;
+    }
+    return count;
+}
+
+size_t rle_read_u8(struct rle_reader *r, uint8_t *out, size_t n, struct level_count *count)
 {
     check(r->width <= 8);
     size_t done = 0;
@@ -153,9 +167,15 @@ size_t rle_read_u8(struct rle_reader *r, uint8_t *out, size_t n)
         } else if (r->run_left) {
             memset(out + done, (int)r->value, k);
             r->run_left -= k;
+            if (count) {
+                count->n_max += r->value == count->max ? k : 0;
+                count->above |= r->value > count->max;
+            }
         } else {
             unpack_u8(r, out + done, k);
             r->packed_left -= k;
+            if (count)
+                count->n_max += count_max(out + done, k, count->max, &count->above);
         }
         done += k;
     }
@@ -189,25 +209,22 @@ enum status levels_read(int encoding, struct span bytes, unsigned max, uint8_t *
     unsigned width = levels_width(max);
     check(max >= 1 && width <= 8);
     size_t n_read;
+    struct level_count count = {.max = max};
     if (encoding == PARQUET_RLE) {
         struct rle_reader r;
         rle_reader_init(&r, bytes, width);
-        n_read = rle_read_u8(&r, out, n);
+        n_read = rle_read_u8(&r, out, n, &count);
     } else if (encoding == PARQUET_BIT_PACKED) {
         n_read = read_bit_packed(bytes, width, out, n);
+        count.n_max = count_max(out, n_read, max, &count.above);
     } else {
         return error_set(e, STATUS_UNSUPPORTED, "levels of encoding %d; RLE and BIT_PACKED are read", encoding);
     }
     if (n_read < n)
         return error_set(e, STATUS_FORMAT, "%zu levels, but %zu values", n_read, n);
-    size_t count = 0, above = 0;
-    for (size_t i = 0; i < n; i++) {
-        count += out[i] == max;
-        above += out[i] > max;
-    }
-    if (above)
+    if (count.above)
         return error_set(e, STATUS_FORMAT, "a level above %u", max);
-    *n_max = count;
+    *n_max = count.n_max;
     return STATUS_OK;
 }
 

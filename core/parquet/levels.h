@@ -25,7 +25,13 @@ void rle_reader_init(struct rle_reader *r, struct span bytes, unsigned width);
 void rle_reader_init_packed(struct rle_reader *r, struct span bytes, unsigned width);
 /* Up to n values; fewer when the bytes end or are malformed (a run's value of more than `width` bits). */
 size_t rle_read_u32(struct rle_reader *r, uint32_t *out, size_t n) MUST_USE;
-size_t rle_read_u8(struct rle_reader *r, uint8_t *out, size_t n) MUST_USE;          /* width <= 8 */
+/* The same for width <= 8; counts along the runs where `count` is not NULL. */
+struct level_count {
+    unsigned max;                      /* in: the value to count */
+    size_t n_max;
+    bool above;                        /* whether there was a value beyond max */
+};
+size_t rle_read_u8(struct rle_reader *r, uint8_t *out, size_t n, struct level_count *count) MUST_USE;
 
 /* Bits that hold 0 .. max. */
 unsigned levels_width(unsigned max);
