@@ -17,30 +17,40 @@ struct jobs_options {
     size_t n_data_roots;
     size_t workers;                    /* worker threads, >= 1 */
     size_t threads_per_job;            /* job_ctx.threads */
+    const struct job_kind *const *kinds;           /* NULL-terminated; NULL: core's job_kinds */
+    int64_t retry_base_us;             /* first backoff; 0: 15 s */
+    int64_t cancel_deadline_us;        /* how long a cancelled job may take to stop before it is fenced off; 0: 30 s */
 };
 
-/* Rescues what a dead process left running, removes leftovers of unfinished jobs that no job owns, starts workers. */
+/* Rescues what a dead process left running, removes leftovers of unfinished jobs that no job owns, starts workers.
+ * `store` must be open on options->data_dir and outlive the engine; the options are copied. */
 enum status jobs_start(struct store *store, const struct jobs_options *options, struct jobs **out, struct error *e) MUST_USE;
 /* Stops taking jobs, interrupts running units (they checkpoint and go back to available, attempt unspent), joins. */
 void jobs_stop(struct jobs *j);
 
-/* Validates {kind, spec, priority?, tags?, max_attempts?} and inserts it.  Problems are collected (ARGUMENT). */
+/* Validates {kind, spec, priority?, tags?, max_attempts?} and inserts it.  Problems are collected (ARGUMENT).
+ * priority 0 to 9, 0 first, default 2; max_attempts 1 to 20, default the kind's. */
 enum status jobs_submit(struct jobs *j, const struct json *body, char id[40], struct json_problems *problems,
                         struct error *e) MUST_USE;
-/* {name, steps:[{id, kind, spec, needs?}]}: steps inserted in one transaction; "$step.member" in a spec is replaced by
- * that member of the finished step's result when the step starts. */
+/* {name, steps:[{id, kind, spec, needs?, priority?, tags?, max_attempts?}]}: steps inserted in one transaction; a string
+ * "$step.member" in a spec is replaced by that member of the finished step's result when the step starts, and the spec is
+ * validated again.  A step needs the steps that it refers to, whether it says so or not.  The pipeline's name is the
+ * first tag of its jobs. */
 enum status jobs_submit_pipeline(struct jobs *j, const struct json *body, char pipeline_id[40],
                                  struct field_list *job_ids /* const char *, in arena a */, struct arena *a,
                                  struct json_problems *problems, struct error *e) MUST_USE;
-/* Idempotent on a cancelled job; CONFLICT on completed or discarded. */
+/* Idempotent on a cancelled job; CONFLICT on completed or discarded.  What runs is told at once and stops soon after. */
 enum status jobs_cancel(struct jobs *j, const char *id, struct error *e) MUST_USE;
-/* From cancelled, discarded, retryable back to available, keeping committed units. */
+/* From cancelled, discarded, retryable back to available (pending while needs are unmet); dependents that were cancelled
+ * because of it wait again.  Committed units are kept: all of a discarded or retryable job, none of a cancelled one,
+ * whose work folder is gone.  CONFLICT in other states. */
 enum status jobs_retry(struct jobs *j, const char *id, struct error *e) MUST_USE;
 /* A row with the live progress of this process folded in. */
 enum status jobs_get(struct jobs *j, struct arena *a, const char *id, struct job_row *out, struct error *e) MUST_USE;
 /* The API's job object. */
 struct json *jobs_to_json(const struct job_row *row);
-/* Blocks until job `id` is final or its state or progress changed since the last call, or timeout; for CLI following. */
+/* Blocks until job `id` is final, or some job's state or progress changed since this thread's last call, or timeout; for
+ * followers, who look at the row then. */
 void jobs_wait_change(struct jobs *j, const char *id, int timeout_ms);
 
 struct jobs_counters { int64_t transitions[JOB_STATES]; int64_t running; };

@@ -12,16 +12,21 @@
 
 struct store;
 
-/* Opens DIR/dltrigger.db, creating and migrating it; takes an exclusive lock on DIR/lock, so that a second daemon is
+/* Opens DIR/dltrigger.db, creating and migrating it (after a quick check: FORMAT when it is damaged or foreign); takes an exclusive lock on DIR/lock, so that a second daemon is
  * refused (CONFLICT, naming the pid of the first).  A newer schema than this build knows is UNSUPPORTED. */
 enum status store_open(const char *data_dir, struct store **out, struct error *e) MUST_USE;
-void store_close(struct store *s);
+void store_close(struct store *s);                /* NULL allowed; nobody may be inside */
+const char *store_folder(const struct store *s);  /* absolute path of DIR */
 /* A trivial write in a transaction that is rolled back: for /readyz. */
 enum status store_ping(struct store *s, struct error *e) MUST_USE;
 int store_schema_version(const struct store *s);
+/* A consistent copy of the data base as a new file, while work goes on.  CONFLICT when the file exists. */
+enum status store_backup(struct store *s, const char *path, struct error *e) MUST_USE;
 
 /* Typed, time-sortable id: "job_01J..." (ULID, Crockford base 32, monotonic within the process). */
 void store_new_id(const char *prefix, char out[40]);
+/* The n-th id that belongs to id `of`: always the same one, and sorted by time as `of` is. */
+void store_derived_id(const char *prefix, const char *of, int n, char out[40]);
 
 /* ---- jobs ------------------------------------------------------------------------------------------------------ */
 
@@ -43,13 +48,14 @@ struct job_row {
     const char *id, *kind, *spec, *spec_sha256, *result, *errors;      /* spec, result: JSON text; errors: JSON array text */
     const char *pipeline_id, *step, *needs, *tags;                     /* needs, tags: JSON array text, or NULL */
     enum job_state state;
-    int priority, attempt, max_attempts;
+    int priority, attempt, max_attempts;           /* priority 0 runs first */
     int64_t created_us, started_us, finished_us, run_at_us;            /* unix microseconds, 0: not yet */
     const char *worker;
     int64_t lease_expires_us;
     const char *phase, *unit, *message;            /* progress, last flushed */
     int64_t done, total;                           /* total < 0: unknown */
     double fraction, rate_per_second;
+    int64_t checkpoint_us;             /* when the last checkpoint was saved, 0: none */
     bool cancel_requested;
 };
 
@@ -66,12 +72,16 @@ enum status store_jobs_list(struct store *s, struct arena *a, const struct job_f
                             size_t *n, struct error *e) MUST_USE;
 struct job_count { const char *kind; enum job_state state; int64_t n; };
 enum status store_jobs_count(struct store *s, struct arena *a, struct job_count **rows, size_t *n, struct error *e) MUST_USE;
+/* What a job reported along the way (loss by epoch), by key, then step; `key` filters when not NULL. */
+struct job_metric { const char *key; int64_t step; double value; };
+enum status store_job_metrics(struct store *s, struct arena *a, const char *job_id, const char *key,
+                              struct job_metric **rows, size_t *n, struct error *e) MUST_USE;
 
 /* ---- artifacts --------------------------------------------------------------------------------------------------- */
 
 /* Published datasets, models and evaluations.  The folder is DIR/<kind>s/<id>; details live in it. */
 struct artifact_row {
-    const char *id, *kind, *name, *job_id, *sha256, *folder;           /* folder: absolute */
+    const char *id, *kind, *name, *job_id, *sha256, *folder;           /* folder: absolute; evaluations: name is "model@3" */
     int64_t version;                   /* models: 1, 2, ... per name; else 0 */
     int64_t created_us;
 };
@@ -80,7 +90,10 @@ enum status store_artifact_get(struct store *s, struct arena *a, const char *kin
 /* "name" (newest version), "name@7", "name@alias", or an id. */
 enum status store_model_resolve(struct store *s, struct arena *a, const char *ref, struct artifact_row *out,
                                 struct error *e) MUST_USE;
-/* Newest first; `name` filters when not NULL. */
+/* Points an alias of a model at one of its versions; NOTFOUND when there is no such version. */
+enum status store_model_alias_set(struct store *s, const char *name, const char *alias, int64_t version,
+                                  struct error *e) MUST_USE;
+/* Newest first, rows older than id `before` when not NULL; `kind` and `name` filter when not NULL. */
 enum status store_artifacts_list(struct store *s, struct arena *a, const char *kind, const char *name, const char *before,
                                  size_t limit, struct artifact_row **rows, size_t *n, struct error *e) MUST_USE;
 /* Newest evaluation of a model version ("name@3"); NOTFOUND. */

@@ -1,0 +1,159 @@
+/* server/jobs/engine.h
+ *
+ * The engine as its own files see it.
+ *
+ * Threads: each worker claims a job and runs it to its end; the ticker writes progress and leases twice a second; callers
+ * of jobs.h come from anywhere.  Lock order: jobs.files, jobs.lock, live.lock, then the store's own; no lock is held
+ * while a job kind runs, and none but `files` across a write of the store. */
+#ifndef DLT_SERVER_JOBS_ENGINE_H
+#define DLT_SERVER_JOBS_ENGINE_H
+
+#include "server/jobs/jobs.h"
+#include "server/store/store_jobs.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define LEASE_US (30 * 1000000LL)
+enum { RENEW_LEASE_MS = 10000, TICK_MS = 500, METRICS_MAX = 256 };
+
+/* Why a running job should stop. */
+enum { STOP_CANCEL = 1, STOP_INTERRUPT = 2, STOP_LOST = 4 };
+
+struct metric_point {
+    char key[64];
+    int64_t step;
+    double value;
+};
+
+/* One worker's job as all other threads see it. */
+struct live {
+    atomic_int stop;
+    pthread_mutex_t lock;                         /* of all that follows */
+    bool busy;
+    char id[40], token[64];
+    int64_t cancel_at_ns;                         /* monotonic, 0: not asked */
+    char phase[120], unit[32], message[200];
+    int64_t done, total;
+    double fraction, rate_per_second;
+    int64_t sample_ns, sample_done, told_ns;
+    bool dirty;                                   /* not yet written */
+    struct metric_point points[METRICS_MAX];
+    size_t n_points;
+};
+
+struct worker {
+    struct jobs *jobs;
+    struct live live;
+    pthread_t thread;
+    char name[24];
+};
+
+struct jobs {
+    struct store *store;
+    const struct job_kind *const *kinds;
+    struct arena kept;                            /* what lives as long as the engine */
+    const char **data_roots;                      /* real paths */
+    size_t n_data_roots, threads_per_job;
+    int64_t retry_base_us, cancel_deadline_us;
+    char boot[40];
+    atomic_uint_fast64_t n_tokens;
+    atomic_int_fast64_t transitions[JOB_STATES];
+
+    pthread_mutex_t files;                        /* removing a waiting job's work folder against retrying the job */
+    pthread_mutex_t lock;                         /* of all that follows */
+    pthread_cond_t wake, changed;                 /* for workers and ticker; for followers */
+    bool stopping, claiming, suspect_running;
+    size_t n_running;
+    uint64_t serial, work_serial;                 /* of all changes; of those that may put a job into the queue */
+    void (*on_published)(void *ctx, const char *kind, const char *id);
+    void *on_published_ctx;
+    struct worker *workers;
+    size_t n_workers, n_threads;                  /* threads: started */
+    pthread_t ticker;
+    bool has_ticker;
+};
+
+/* ---- engine.c */
+void engine_changed(struct jobs *j);              /* tells followers */
+void engine_wake(struct jobs *j);                 /* tells workers that something may be available */
+void engine_count(struct jobs *j, enum job_state to);
+/* Waits up to `ms` or until the engine stops; true when it does. */
+bool engine_pause(struct jobs *j, int ms);
+const struct job_kind *engine_kind_find(const struct jobs *j, const char *name);
+/* "DIR/work/JOB". */
+void engine_work_dir(const struct jobs *j, const char *job_id, char out[4096]);
+
+/* ---- live.c: progress and stop flags of one running job */
+void live_begin(struct live *l, const char *id, const char *token);
+void live_end(struct live *l);
+void live_stop(struct live *l, int why);
+/* Returns whether followers are due to be told. */
+bool live_progress(struct live *l, const struct job_progress *p);
+/* False when there is no room: write the points first. */
+bool live_metric(struct live *l, const char *key, int64_t step, double value);
+void live_fold(struct live *l, struct arena *a, struct job_row *row, struct error *e);
+/* Writes progress (when dirty, or all with `renew`), leases and metrics of the given workers' jobs. */
+enum status live_flush(struct jobs *j, struct worker *workers, size_t n, bool renew, struct error *e) MUST_USE;
+
+/* ---- runner.c: a claimed job from start to end */
+void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim);
+/* JSON object {attempt, at, status, detail, retryable} for the errors of a job, as text in out[]. */
+enum { ERROR_ENTRY_MAX = 4096 };                   /* twice ERROR_TEXT_MAX, for escapes, and the rest */
+void error_entry(char out[ERROR_ENTRY_MAX], int attempt, enum status status, bool retryable, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
+/* When attempt `attempt` failed: how long until the next. */
+int64_t backoff_us(int64_t base_us, int attempt, double jitter);
+
+/* ---- submit.c, pipeline.c: specs */
+/* Decodes and validates a spec.  Problems below `pointer`.  *spec is the kind's struct, *text its canonical JSON, both in
+ * `a`; `sha256` is of the text. */
+enum status spec_check(struct arena *a, const struct job_kind *kind, const struct json *value, const char *pointer,
+                       void **spec, const char **text, char sha256[65], struct json_problems *problems,
+                       struct error *e) MUST_USE;
+/* priority, tags, max_attempts of a job or step, with their defaults; strings in `a`. */
+struct job_wishes {
+    int priority, max_attempts;
+    const char *tags;                             /* JSON array text or NULL */
+};
+enum status wishes_read(struct arena *a, const struct json *body, const char *pointer, const struct job_kind *kind,
+                        const char *first_tag, struct job_wishes *out, struct json_problems *problems,
+                        struct error *e) MUST_USE;
+/* The kind that a body names; a problem and NULL when there is none. */
+const struct job_kind *kind_read(const struct jobs *j, const struct json *body, const char *pointer,
+                                 struct json_problems *problems);
+/* A value as text in `a`. */
+enum status json_text(struct arena *a, const struct json *v, const char **text, struct error *e) MUST_USE;
+/* Replaces references of a claimed step's spec by members of finished steps' results; `spec` is freed and replaced. */
+enum status references_resolve(struct jobs *j, struct arena *a, const char *pipeline_id, struct json **spec,
+                               struct error *e) MUST_USE;
+
+/* ---- publish.c: staged folders to their places */
+/* Checks and copies one artifact that a job says it has. */
+enum status publication_check(struct arena *a, const char *work_dir, const struct artifact *artifact,
+                              struct job_publication *out, struct error *e) MUST_USE;
+enum status publications_move(struct jobs *j, const char *job_id, const char *token, const struct job_publication *items,
+                              size_t n, struct error *e) MUST_USE;
+/* Moves folders back whose job was not completed; of one job or (NULL) of all. */
+enum status publications_undo(struct jobs *j, const char *job_id, struct error *e) MUST_USE;
+
+/* ---- inputs.c */
+/* See job_host.resolve_input. */
+enum status input_resolve(const char *const *roots, size_t n_roots, struct arena *a, const char *given,
+                          struct field_list *paths, struct error *e) MUST_USE;
+
+/* ---- host.c: what core's job kinds see */
+struct job_run {
+    struct jobs *jobs;
+    struct live *live;
+    const struct job_claim *claim;
+    const char *token;
+    pthread_mutex_t lock;                         /* of what follows: a job may publish from several threads */
+    struct arena kept;
+    struct job_publication published[16];
+    size_t n_published;
+    char work_dir[4096];
+};
+extern const struct job_host engine_host;         /* its pointer is the struct job_run */
+
+#endif

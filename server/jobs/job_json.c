@@ -1,0 +1,107 @@
+/* server/jobs/job_json.c
+ *
+ * A row as the API's job object. */
+#include "server/jobs/jobs.h"
+
+#include <string.h>
+
+/* JSON text of the store as a value; null for NULL. */
+static struct json *stored(const char *text)
+{
+    struct json *v;
+    struct error e;
+    if (!text)
+        return json_new_null();
+    if (json_parse(text, strlen(text), &v, &e) == STATUS_OK)
+        return v;
+    return e.status == STATUS_NOMEM ? NULL : json_new_null();
+}
+
+static struct json *stored_array(const char *text)
+{
+    return text ? stored(text) : json_new_array();
+}
+
+static struct json *text_or_null(const char *s)
+{
+    return s && *s ? json_new_string(s) : json_new_null();
+}
+
+static struct json *lease(const struct job_row *row)
+{
+    if (row->state != JOB_RUNNING && row->state != JOB_CANCELLING)
+        return json_new_null();
+    struct json *v = json_new_object();
+    json_set(v, "worker", json_new_string(row->worker));
+    json_set(v, "expires_at", json_new_time(row->lease_expires_us));
+    return v;
+}
+
+static struct json *progress(const struct job_row *row)
+{
+    bool running = row->state == JOB_RUNNING || row->state == JOB_CANCELLING;
+    bool has_eta = running && row->total >= 0 && row->rate_per_second > 0;
+    struct json *v = json_new_object();
+    json_set(v, "phase", text_or_null(row->phase));
+    json_set(v, "unit", text_or_null(row->unit));
+    json_set(v, "done", json_new_i64(row->done));
+    json_set(v, "total", row->total >= 0 ? json_new_i64(row->total) : json_new_null());
+    json_set(v, "fraction", json_new_f64(row->fraction));
+    json_set(v, "rate_per_second", json_new_f64(row->rate_per_second));
+    json_set(v, "eta_seconds",
+             has_eta ? json_new_f64((double)(row->total - row->done) / row->rate_per_second) : json_new_null());
+    json_set(v, "message", text_or_null(row->message));
+    return v;
+}
+
+static struct json *checkpoint(const struct job_row *row)
+{
+    if (row->checkpoint_us == 0)
+        return json_new_null();
+    struct json *v = json_new_object();
+    json_set(v, "at", json_new_time(row->checkpoint_us));
+    return v;
+}
+
+static struct json *links(const struct job_row *row)
+{
+    static const char *const names[] = {"events", "metrics", "recipe"};
+    char path[160];
+    struct json *v = json_new_object();
+    snprintf(path, sizeof path, "/api/v1/jobs/%s", row->id);
+    json_set(v, "self", json_new_string(path));
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        snprintf(path, sizeof path, "/api/v1/jobs/%s/%s", row->id, names[i]);
+        json_set(v, names[i], json_new_string(path));
+    }
+    return v;
+}
+
+struct json *jobs_to_json(const struct job_row *row)
+{
+    struct json *v = json_new_object();
+    json_set(v, "id", json_new_string(row->id));
+    json_set(v, "kind", json_new_string(row->kind));
+    json_set(v, "state", json_new_string(job_state_name(row->state)));
+    json_set(v, "outcome", row->state == JOB_COMPLETED ? json_new_string("ok") : json_new_null());
+    json_set(v, "queue", json_new_string(row->kind));
+    json_set(v, "priority", json_new_i64(row->priority));
+    json_set(v, "pipeline_id", text_or_null(row->pipeline_id));
+    json_set(v, "step", text_or_null(row->step));
+    json_set(v, "needs", stored_array(row->needs));
+    json_set(v, "tags", stored_array(row->tags));
+    json_set(v, "attempt", json_new_i64(row->attempt));
+    json_set(v, "max_attempts", json_new_i64(row->max_attempts));
+    json_set(v, "created_at", json_new_time(row->created_us));
+    json_set(v, "started_at", json_new_time(row->started_us));
+    json_set(v, "finished_at", json_new_time(row->finished_us));
+    json_set(v, "lease", lease(row));
+    json_set(v, "progress", progress(row));
+    json_set(v, "checkpoint", checkpoint(row));
+    json_set(v, "spec", stored(row->spec));
+    json_set(v, "spec_sha256", json_new_string(row->spec_sha256));
+    json_set(v, "result", stored(row->result));
+    json_set(v, "errors", stored_array(row->errors));
+    json_set(v, "links", links(row));
+    return v;
+}

@@ -1,0 +1,345 @@
+/* server/jobs/runner.c
+ *
+ * A claimed job from start to end: spec, units, finish, publication, and what is written of its end.  A unit whose row
+ * is committed is not run again; everything else may be. */
+#include "server/jobs/engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { UNITS_MAX = 10000000, TROUBLE_MS = 1000 };
+#define SPEC_ARENA_MAX ((size_t)256 << 20)
+#define UNIT_ARENA_MAX ((size_t)2 << 30)
+#define UNIT_RESULT_MAX ((size_t)64 << 20)
+#define RESULT_MAX ((size_t)64 << 20)
+#define BACKOFF_MAX_US (3600 * 1000000LL)
+
+/* ---- errors of a job -------------------------------------------------------------------------------------------- */
+
+void error_entry(char out[ERROR_ENTRY_MAX], int attempt, enum status status, bool retryable, const char *fmt, ...)
+{
+    char detail[ERROR_TEXT_MAX];
+    struct buf b;
+    struct error e;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    struct json *v = json_new_object();
+    json_set(v, "attempt", json_new_i64(attempt));
+    json_set(v, "at", json_new_time(time_unix_us()));
+    json_set(v, "status", json_new_string(status_name(status)));
+    json_set(v, "detail", json_new_string(detail));
+    json_set(v, "retryable", json_new_bool(retryable));
+    buf_init(&b, ERROR_ENTRY_MAX - 1);
+    if (json_write(v, &b, &e) == STATUS_OK) {
+        memcpy(out, b.data, b.len);
+        out[b.len] = '\0';
+    } else {                                      /* without memory, without detail */
+        char at[40];
+        json_time_text(time_unix_us(), at);
+        snprintf(out, ERROR_ENTRY_MAX, "{\"attempt\":%d,\"at\":\"%s\",\"status\":\"%s\",\"detail\":\"\",\"retryable\":%s}",
+                 attempt, at, status_name(status), retryable ? "true" : "false");
+    }
+    buf_fini(&b);
+    json_free(v);
+}
+
+int64_t backoff_us(int64_t base_us, int attempt, double jitter)
+{
+    int64_t wait = base_us;
+    for (int i = 1; i < attempt && wait < BACKOFF_MAX_US; i++)
+        wait *= 2;
+    wait = wait > BACKOFF_MAX_US ? BACKOFF_MAX_US : wait;
+    return (int64_t)((double)wait * (1 + 0.2 * (2 * jitter - 1)));        /* 20 % either way */
+}
+
+/* ---- spec --------------------------------------------------------------------------------------------------------- */
+
+static enum status problem_error(const struct json_problems *problems, struct error *e)
+{
+    const struct json_problem *first = &problems->items[0];
+    return error_set(e, STATUS_ARGUMENT, "%s: %s", first->pointer, first->detail);
+}
+
+/* The stored spec, its references resolved when the job is a step of a pipeline, decoded and validated once more. */
+static enum status read_spec(struct job_run *run, struct arena *a, const struct job_kind *kind, void **spec,
+                             struct error *e)
+{
+    const struct job_claim *claim = run->claim;
+    struct json *value;
+    struct json_problems *problems = ARENA_NEW(a, struct json_problems, 1);
+    const char *text;
+    char sha256[65];
+    if (!problems)
+        return error_set(e, STATUS_NOMEM, "no memory for a spec");
+    TRY(json_parse(claim->spec, strlen(claim->spec), &value, e));
+    enum status s = STATUS_OK;
+    if (claim->pipeline_id)
+        s = references_resolve(run->jobs, a, claim->pipeline_id, &value, e);
+    if (s == STATUS_OK)
+        s = spec_check(a, kind, value, "/spec", spec, &text, sha256, problems, e);
+    if (s == STATUS_ARGUMENT && problems->n > 0)
+        s = problem_error(problems, e);
+    if (s == STATUS_OK && strcmp(text, claim->spec) != 0)
+        s = store_job_spec_set(run->jobs->store, claim->id, run->token, text, sha256, e);
+    json_free(value);
+    return s;
+}
+
+/* ---- units ----------------------------------------------------------------------------------------------------------- */
+
+static enum status check_stop(const struct job_run *run, struct error *e)
+{
+    return atomic_load(&run->live->stop) ? error_set(e, STATUS_CANCELLED, "stopped") : STATUS_OK;
+}
+
+static enum status run_unit(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
+                            int phase, int64_t unit, struct error *e)
+{
+    struct buf result;
+    buf_init(&result, UNIT_RESULT_MAX);
+    enum status s = check_stop(run, e);
+    if (s == STATUS_OK)
+        s = kind->run(ctx, spec, phase, unit, &result, e);
+    if (s == STATUS_OK)
+        s = store_unit_commit(run->jobs->store, run->claim->id, run->token, phase, unit,
+                              (struct span){result.data, result.len}, e);
+    arena_reset(ctx->arena);
+    buf_fini(&result);
+    return s;
+}
+
+static enum status run_phase(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
+                             int phase, int64_t n_units, struct error *e)
+{
+    int64_t n_done;
+    if (n_units > UNITS_MAX)
+        return error_set(e, STATUS_RANGE, "%lld units, at most %d in a phase", (long long)n_units, UNITS_MAX);
+    bool *done = mem_calloc((size_t)n_units + 1, sizeof *done);
+    if (!done)
+        return error_set(e, STATUS_NOMEM, "no memory for %lld units", (long long)n_units);
+    enum status s = store_units_committed(run->jobs->store, run->claim->id, phase, n_units, done, &n_done, e);
+    for (int64_t unit = 0; s == STATUS_OK && unit < n_units; unit++)
+        if (!done[unit])
+            s = run_unit(run, ctx, kind, spec, phase, unit, e);
+    mem_free(done);
+    return s;
+}
+
+static enum status run_phases(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
+                              struct error *e)
+{
+    for (int phase = 0;; phase++) {
+        int64_t n_units = -1;
+        TRY(check_stop(run, e));
+        enum status s = kind->plan(ctx, spec, phase, &n_units, e);
+        arena_reset(ctx->arena);
+        TRY(s);
+        if (n_units < 0)
+            return STATUS_OK;
+        TRY(run_phase(run, ctx, kind, spec, phase, n_units, e));
+    }
+}
+
+/* ---- finish ------------------------------------------------------------------------------------------------------------ */
+
+static enum status result_text(const struct job_kind *kind, const void *result, struct buf *out, struct error *e)
+{
+    struct json *v = json_encode_fields(kind->result_fields, result);
+    enum status s = json_write(v, out, e);
+    json_free(v);
+    return s == STATUS_OK ? buf_append(out, "", 1, e) : s;
+}
+
+static enum status finish(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
+                          struct buf *text, struct error *e)
+{
+    TRY(check_stop(run, e));
+    void *result = arena_alloc(ctx->arena, 1, kind->result_size);
+    if (!result)
+        return error_set(e, STATUS_NOMEM, "no memory for a result");
+    field_defaults(kind->result_fields, result);
+    run->n_published = 0;
+    TRY(kind->finish(ctx, spec, result, e));
+    TRY(result_text(kind, result, text, e));
+    arena_reset(ctx->arena);
+    TRY(check_stop(run, e));
+    return publications_move(run->jobs, run->claim->id, run->token, run->published, run->n_published, e);
+}
+
+/* ---- the end ------------------------------------------------------------------------------------------------------------ */
+
+/* Repeats a last write while the disk is full or the like: its outcome must not be lost.  Not past a stop: the next start
+ * rescues the job then. */
+#define UNTIL_WRITTEN(jobs, s, e, write) \
+    while (((s) = (write)) != STATUS_OK && status_retryable(s)) { \
+        log_line(LOG_ERROR, "jobs: writing the end of a job: %s", (e)->text); \
+        if (engine_pause(jobs, TROUBLE_MS)) \
+            break; \
+    }
+
+static void remove_work_dir(struct job_run *run)
+{
+    struct error e;
+    if (file_remove_tree(run->work_dir, &e) != STATUS_OK)
+        log_line(LOG_WARN, "job %s has ended, its work folder stays: %s", run->claim->id, e.text);
+}
+
+static void undo_publications(struct job_run *run)
+{
+    struct error e;
+    if (run->n_published > 0 && publications_undo(run->jobs, run->claim->id, &e) != STATUS_OK)
+        log_line(LOG_WARN, "job %s: moving folders back: %s", run->claim->id, e.text);
+}
+
+/* The job was cancelled, here or by the deadline's fence; or another owner has it, and nothing here is ours to touch. */
+static void end_cancelled(struct job_run *run)
+{
+    char upstream[ERROR_ENTRY_MAX];
+    struct jobs *j = run->jobs;
+    struct error e;
+    struct job_row row;
+    enum status s;
+    error_entry(upstream, 0, STATUS_CANCELLED, false, "upstream: job %s was cancelled", run->claim->id);
+    undo_publications(run);
+    UNTIL_WRITTEN(j, s, &e, store_job_cancelled(j->store, run->claim->id, run->token, NULL, upstream, &e));
+    if (s == STATUS_OK) {
+        engine_count(j, JOB_CANCELLED);
+        remove_work_dir(run);
+    } else if (s == STATUS_CANCELLED && store_job_get(j->store, &run->kept, run->claim->id, &row, &e) == STATUS_OK &&
+               row.state == JOB_CANCELLED) {
+        remove_work_dir(run);
+    } else {
+        log_line(LOG_WARN, "job %s: %s", run->claim->id, e.text);
+    }
+}
+
+static void end_failed(struct job_run *run, enum status status, const struct error *why)
+{
+    char entry[ERROR_ENTRY_MAX], upstream[ERROR_ENTRY_MAX];
+    const struct job_claim *claim = run->claim;
+    struct jobs *j = run->jobs;
+    struct error e;
+    enum status s;
+    bool again = status_retryable(status) && claim->attempt < claim->max_attempts;
+    struct rng r = rng_stream((uint64_t)claim->created_us, (uint64_t)claim->attempt);
+    int64_t run_at_us = again ? time_unix_us() + backoff_us(j->retry_base_us, claim->attempt, rng_f64(&r)) : -1;
+    error_entry(entry, claim->attempt, status, status_retryable(status), "%s", why->text);
+    error_entry(upstream, 0, STATUS_CANCELLED, false, "upstream: job %s failed", claim->id);
+    undo_publications(run);
+    UNTIL_WRITTEN(j, s, &e, store_job_fail(j->store, claim->id, run->token, run_at_us, entry, upstream, &e));
+    if (s == STATUS_CANCELLED)
+        return end_cancelled(run);
+    if (s == STATUS_OK)
+        engine_count(j, again ? JOB_RETRYABLE : JOB_DISCARDED);
+    log_line(LOG_WARN, "job %s (%s): attempt %d of %d failed: %s", claim->id, claim->kind, claim->attempt,
+             claim->max_attempts, why->text);
+}
+
+static void end_interrupted(struct job_run *run)
+{
+    struct error e;
+    enum status s;
+    undo_publications(run);
+    UNTIL_WRITTEN(run->jobs, s, &e, store_job_interrupt(run->jobs->store, run->claim->id, run->token, &e));
+    if (s == STATUS_CANCELLED)
+        return end_cancelled(run);
+    if (s == STATUS_OK)
+        engine_count(run->jobs, JOB_AVAILABLE);
+    else
+        log_line(LOG_WARN, "job %s: %s", run->claim->id, e.text);
+}
+
+static void tell_published(struct job_run *run)
+{
+    struct jobs *j = run->jobs;
+    pthread_mutex_lock(&j->lock);
+    void (*fn)(void *, const char *, const char *) = j->on_published;
+    void *ctx = j->on_published_ctx;
+    pthread_mutex_unlock(&j->lock);
+    for (size_t i = 0; fn && i < run->n_published; i++)
+        fn(ctx, run->published[i].kind, run->published[i].id);
+}
+
+static void end_completed(struct job_run *run, const char *result)
+{
+    struct jobs *j = run->jobs;
+    struct error e;
+    enum status s;
+    UNTIL_WRITTEN(j, s, &e, store_job_complete(j->store, run->claim->id, run->token, result, &e));
+    if (s == STATUS_CANCELLED)
+        return end_cancelled(run);
+    if (s != STATUS_OK && !status_retryable(s))
+        return end_failed(run, s, &e);
+    if (s != STATUS_OK)
+        return;                                   /* stopping with a full disk: the next start moves the folders back */
+    engine_count(j, JOB_COMPLETED);
+    tell_published(run);
+    remove_work_dir(run);
+}
+
+/* ---- a run ---------------------------------------------------------------------------------------------------------------- */
+
+/* The work folder holds what committed units left: without it they are worth nothing. */
+static enum status make_work_dir(struct job_run *run, struct error *e)
+{
+    struct stat st;
+    if (stat(run->work_dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        TRY(store_units_clear(run->jobs->store, run->claim->id, run->token, e));
+    return file_make_folder(run->work_dir, e);
+}
+
+static enum status run_to_result(struct job_run *run, struct arena *spec_arena, struct arena *unit_arena,
+                                 struct buf *result, struct error *e)
+{
+    struct jobs *j = run->jobs;
+    const struct job_kind *kind = engine_kind_find(j, run->claim->kind);
+    char created_at[40];
+    void *spec;
+    if (!kind)
+        return error_set(e, STATUS_UNSUPPORTED, "this build has no job kind %s", run->claim->kind);
+    TRY(publications_undo(j, run->claim->id, e));
+    TRY(make_work_dir(run, e));
+    TRY(read_spec(run, spec_arena, kind, &spec, e));
+    json_time_text(run->claim->created_us, created_at);
+    struct job_ctx ctx = {.host = &engine_host, .host_ctx = run, .arena = unit_arena, .job_id = run->claim->id,
+                          .work_dir = run->work_dir, .created_at = created_at, .threads = j->threads_per_job};
+    TRY(run_phases(run, &ctx, kind, spec, e));
+    return finish(run, &ctx, kind, spec, result, e);
+}
+
+void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
+{
+    struct job_run run = {.jobs = j, .live = &w->live, .claim = claim, .token = w->live.token};
+    struct arena spec_arena, unit_arena;
+    struct buf result;
+    struct error e = {.text = ""}, ignored;
+    arena_init(&spec_arena, SPEC_ARENA_MAX);
+    arena_init(&unit_arena, UNIT_ARENA_MAX);
+    arena_init(&run.kept, SPEC_ARENA_MAX);
+    buf_init(&result, RESULT_MAX);
+    check(pthread_mutex_init(&run.lock, NULL) == 0);
+    engine_work_dir(j, claim->id, run.work_dir);
+    log_line(LOG_INFO, "job %s (%s): attempt %d", claim->id, claim->kind, claim->attempt);
+
+    enum status s = run_to_result(&run, &spec_arena, &unit_arena, &result, &e);
+    int stop = atomic_load(&w->live.stop);
+    if (live_flush(j, w, 1, false, &ignored) != STATUS_OK)
+        log_line(LOG_WARN, "job %s: last progress: %s", claim->id, ignored.text);
+    if (stop & (STOP_CANCEL | STOP_LOST))
+        end_cancelled(&run);
+    else if (s == STATUS_OK)
+        end_completed(&run, (const char *)result.data);
+    else if ((stop & STOP_INTERRUPT) && s == STATUS_CANCELLED)
+        end_interrupted(&run);
+    else
+        end_failed(&run, s, &e);
+
+    pthread_mutex_destroy(&run.lock);
+    buf_fini(&result);
+    arena_fini(&run.kept);
+    arena_fini(&unit_arena);
+    arena_fini(&spec_arena);
+}

@@ -1,0 +1,181 @@
+/* server/jobs/submit.c
+ *
+ * From a posted body to a row: everything that can be wrong is said at once, and what is stored is the canonical text of
+ * the decoded spec, defaults and all, so that equal jobs have equal hashes and a later default changes no old job. */
+#include "server/jobs/engine.h"
+
+#include <string.h>
+
+enum { PRIORITY_DEFAULT = 2, PRIORITY_MAX = 9, ATTEMPTS_MAX = 20, TAGS_MAX = 16, TAG_BYTES_MAX = 64 };
+#define BODY_ARENA_MAX ((size_t)64 << 20)
+
+enum status json_text(struct arena *a, const struct json *v, const char **text, struct error *e)
+{
+    struct buf b;
+    buf_init(&b, a->max);
+    enum status s = json_write(v, &b, e);
+    if (s == STATUS_OK && !(*text = arena_strndup(a, (const char *)b.data, b.len)))
+        s = error_set(e, STATUS_NOMEM, "no memory for a text of %zu bytes", b.len);
+    buf_fini(&b);
+    return s;
+}
+
+/* ---- spec --------------------------------------------------------------------------------------------------------- */
+
+enum status spec_check(struct arena *a, const struct job_kind *kind, const struct json *value, const char *pointer,
+                       void **spec, const char **text, char sha256[65], struct json_problems *problems, struct error *e)
+{
+    *spec = arena_alloc(a, 1, kind->spec_size);
+    if (!*spec)
+        return error_set(e, STATUS_NOMEM, "no memory for a spec");
+    TRY(json_decode_fields(a, kind->spec_fields, value, pointer, *spec, problems, e));
+    enum status s = kind->validate ? kind->validate(*spec, e) : STATUS_OK;
+    if (s == STATUS_NOMEM)
+        return s;
+    if (s != STATUS_OK) {
+        json_problem_add(problems, pointer, "invalid", "%s", e->text);
+        return error_set(e, STATUS_ARGUMENT, "%s", problems->items[problems->n - 1].detail);
+    }
+    struct json *canonical = json_encode_fields(kind->spec_fields, *spec);
+    s = json_text(a, canonical, text, e);
+    json_free(canonical);
+    TRY(s);
+    sha256_hex(*text, strlen(*text), sha256);
+    return STATUS_OK;
+}
+
+/* ---- the rest of a body --------------------------------------------------------------------------------------------- */
+
+const struct job_kind *kind_read(const struct jobs *j, const struct json *body, const char *pointer,
+                                 struct json_problems *problems)
+{
+    char where[160], all[200] = "";
+    const struct json *v = json_get(body, "kind");
+    const char *name = json_str(v, NULL);
+    json_pointer_child(where, pointer, "kind");
+    const struct job_kind *kind = name ? engine_kind_find(j, name) : NULL;
+    if (kind)
+        return kind;
+    for (const struct job_kind *const *k = j->kinds; *k; k++) {
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s%s", at ? ", " : "", (*k)->name);
+    }
+    if (name)
+        json_problem_add(problems, where, "choice", "\"%.60s\" is no job kind; there are %s", name, all);
+    else if (v)
+        json_problem_add(problems, where, "type", "must be a string, not %s", json_type_name(json_type_of(v)));
+    else
+        json_problem_add(problems, where, "required", "is required: one of %s", all);
+    return NULL;
+}
+
+static int read_integer(const struct json *body, const char *pointer, const char *name, int least, int most,
+                        int otherwise, struct json_problems *problems)
+{
+    char where[160];
+    const struct json *v = json_get(body, name);
+    if (!v)
+        return otherwise;
+    json_pointer_child(where, pointer, name);
+    int64_t given = json_int(v, INT64_MIN);
+    if (json_type_of(v) != JSON_I64_)
+        json_problem_add(problems, where, "type", "must be an integer, not %s", json_type_name(json_type_of(v)));
+    else if (given < least || given > most)
+        json_problem_add(problems, where, "out_of_range", "%lld is not within %d to %d", (long long)given, least, most);
+    else
+        return (int)given;
+    return otherwise;
+}
+
+static bool is_tag(const char *s)
+{
+    return s && *s && strlen(s) <= TAG_BYTES_MAX && text_is_clean(s, strlen(s));
+}
+
+/* The tags of a body behind `first`, as JSON array text; NULL when there are none. */
+static enum status read_tags(struct arena *a, const struct json *body, const char *pointer, const char *first,
+                             const char **text, struct json_problems *problems, struct error *e)
+{
+    char where[160];
+    const struct json *given = json_get(body, "tags");
+    *text = NULL;
+    json_pointer_child(where, pointer, "tags");
+    if (given && json_type_of(given) != JSON_ARRAY_)
+        json_problem_add(problems, where, "type", "must be an array, not %s", json_type_name(json_type_of(given)));
+    else if (json_count(given) > TAGS_MAX)
+        json_problem_add(problems, where, "length", "%zu tags, at most %d", json_count(given), TAGS_MAX);
+    size_t n = json_type_of(given) == JSON_ARRAY_ && json_count(given) <= TAGS_MAX ? json_count(given) : 0;
+    if (n == 0 && !first)
+        return STATUS_OK;
+    struct json *tags = json_new_array();
+    if (first)
+        json_push(tags, json_new_string(first));
+    for (size_t i = 0; i < n; i++) {
+        const char *tag = json_str(json_at(given, i), NULL);
+        if (!is_tag(tag))
+            json_problem_add(problems, where, "text", "tag %zu is no string of 1 to %d bytes", i, TAG_BYTES_MAX);
+        else if (!first || strcmp(tag, first) != 0)
+            json_push(tags, json_new_string(tag));
+    }
+    enum status s = json_text(a, tags, text, e);
+    json_free(tags);
+    return s;
+}
+
+enum status wishes_read(struct arena *a, const struct json *body, const char *pointer, const struct job_kind *kind,
+                        const char *first_tag, struct job_wishes *out, struct json_problems *problems, struct error *e)
+{
+    int attempts = kind && kind->max_attempts > 0 ? kind->max_attempts : 1;
+    out->priority = read_integer(body, pointer, "priority", 0, PRIORITY_MAX, PRIORITY_DEFAULT, problems);
+    out->max_attempts = read_integer(body, pointer, "max_attempts", 1, ATTEMPTS_MAX, attempts, problems);
+    return read_tags(a, body, pointer, first_tag, &out->tags, problems, e);
+}
+
+/* ---- one job ---------------------------------------------------------------------------------------------------------- */
+
+static enum status submit(struct jobs *j, struct arena *a, const struct json *body, char id[40],
+                          struct json_problems *problems, struct error *e)
+{
+    static const char *const members[] = {"kind", "spec", "priority", "tags", "max_attempts", NULL};
+    struct job_wishes wishes;
+    struct job_new job = {.id = id};
+    char sha256[65];
+    void *spec;
+    json_check_members(body, members, "", problems);
+    const struct job_kind *kind = kind_read(j, body, "", problems);
+    TRY(wishes_read(a, body, "", kind, NULL, &wishes, problems, e));
+    if (!json_get(body, "spec"))
+        json_problem_add(problems, "/spec", "required", "is required");
+    else if (kind) {
+        enum status s = spec_check(a, kind, json_get(body, "spec"), "/spec", &spec, &job.spec, sha256, problems, e);
+        if (s != STATUS_OK && s != STATUS_ARGUMENT)
+            return s;
+    }
+    if (problems->n > 0)
+        return error_set(e, STATUS_ARGUMENT, "%s: %s", problems->items[0].pointer, problems->items[0].detail);
+    store_new_id("job", id);
+    job.kind = kind->name;
+    job.spec_sha256 = sha256;
+    job.priority = wishes.priority;
+    job.max_attempts = wishes.max_attempts;
+    job.tags = wishes.tags;
+    return store_jobs_insert(j->store, &job, 1, e);
+}
+
+enum status jobs_submit(struct jobs *j, const struct json *body, char id[40], struct json_problems *problems,
+                        struct error *e)
+{
+    struct arena a;
+    id[0] = '\0';
+    if (json_type_of(body) != JSON_OBJECT_) {
+        json_problem_add(problems, "", "type", "must be an object, not %s", json_type_name(json_type_of(body)));
+        return error_set(e, STATUS_ARGUMENT, "a job is an object {kind, spec}");
+    }
+    arena_init(&a, BODY_ARENA_MAX);
+    enum status s = submit(j, &a, body, id, problems, e);
+    arena_fini(&a);
+    TRY(s);
+    engine_count(j, JOB_AVAILABLE);
+    engine_wake(j);
+    return STATUS_OK;
+}

@@ -1,0 +1,208 @@
+/* server/store/artifacts.c
+ *
+ * Published datasets, models and evaluations: what exists, and which model a reference means. */
+#include "server/store/store_jobs.h"
+#include "server/store/store_private.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ARTIFACT_COLUMNS "id, kind, name, version, job_id, sha256, created_us"
+
+const char *store_artifact_folder(const struct store *s, struct arena *a, const char *kind, const char *id)
+{
+    return arena_printf(a, "%s/%ss/%s", s->folder, kind, id);
+}
+
+static void artifact_columns(const struct store *s, struct db_rows *r, struct artifact_row *out)
+{
+    *out = (struct artifact_row){0};
+    out->id = db_column_text(r);
+    out->kind = db_column_text(r);
+    out->name = db_column_text(r);
+    out->version = db_column_i64(r);
+    out->job_id = db_column_text(r);
+    out->sha256 = db_column_text(r);
+    out->created_us = db_column_i64(r);
+    out->folder = r->no_memory ? NULL : store_artifact_folder(s, r->a, out->kind, out->id);
+    r->no_memory |= !out->folder;
+}
+
+static enum status collect(struct store *s, struct db_rows *r, struct artifact_row **rows, size_t *n, struct error *e)
+{
+    size_t cap = 0;
+    bool more;
+    *rows = NULL;
+    *n = 0;
+    for (;;) {
+        TRY(db_rows_next(r, &more, e));
+        if (!more)
+            return STATUS_OK;
+        struct artifact_row *bigger = db_grow(r->a, *rows, *n, &cap, sizeof **rows);
+        r->no_memory |= !bigger;
+        if (r->no_memory)
+            continue;
+        *rows = bigger;
+        artifact_columns(s, r, &(*rows)[(*n)++]);
+    }
+}
+
+/* All rows of a query whose values are given; `sql` selects ARTIFACT_COLUMNS. */
+static enum status query(struct store *s, struct arena *a, const char *sql, const struct db_value *values, size_t n_values,
+                         struct artifact_row **rows, size_t *n, struct error *e)
+{
+    struct db *db;
+    struct db_rows r;
+    *rows = NULL;
+    *n = 0;
+    TRY(store_reader_acquire(s, &db, e));
+    enum status st = db_query_values(db, a, sql, values, n_values, &r, e);
+    if (st == STATUS_OK)
+        st = collect(s, &r, rows, n, e);
+    store_reader_release(s, db);
+    return st;
+}
+
+/* The first row; *found false when there is none. */
+static enum status query_one(struct store *s, struct arena *a, const char *sql, const struct db_value *values,
+                             size_t n_values, struct artifact_row *out, bool *found, struct error *e)
+{
+    struct artifact_row *rows;
+    size_t n;
+    TRY(query(s, a, sql, values, n_values, &rows, &n, e));
+    *found = n > 0;
+    if (n > 0)
+        *out = rows[0];
+    return STATUS_OK;
+}
+
+enum status store_artifact_get(struct store *s, struct arena *a, const char *kind, const char *id,
+                               struct artifact_row *out, struct error *e)
+{
+    bool found;
+    TRY(query_one(s, a, "SELECT " ARTIFACT_COLUMNS " FROM artifacts WHERE kind = ?1 AND id = ?2",
+                  (struct db_value[]){db_text(kind), db_text(id)}, 2, out, &found, e));
+    return found ? STATUS_OK : error_set(e, STATUS_NOTFOUND, "there is no %s %.60s", kind, id);
+}
+
+enum status store_artifacts_list(struct store *s, struct arena *a, const char *kind, const char *name, const char *before,
+                                 size_t limit, struct artifact_row **rows, size_t *n, struct error *e)
+{
+    return query(s, a,
+                 "SELECT " ARTIFACT_COLUMNS " FROM artifacts WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR name = ?2)"
+                 " AND (?3 IS NULL OR id < ?3) ORDER BY id DESC LIMIT ?4",
+                 (struct db_value[]){db_text(kind), db_text(name), db_text(before), db_i64((int64_t)limit)}, 4, rows, n, e);
+}
+
+enum status store_evaluation_latest(struct store *s, struct arena *a, const char *model_version, struct artifact_row *out,
+                                    struct error *e)
+{
+    bool found;
+    TRY(query_one(s, a,
+                  "SELECT " ARTIFACT_COLUMNS " FROM artifacts WHERE kind = 'evaluation' AND name = ?1"
+                  " ORDER BY created_us DESC, id DESC LIMIT 1",
+                  (struct db_value[]){db_text(model_version)}, 1, out, &found, e));
+    return found ? STATUS_OK
+                 : error_set(e, STATUS_NOTFOUND, "there is no evaluation of model %.80s: run an evaluate job first",
+                             model_version);
+}
+
+/* ---- models --------------------------------------------------------------------------------------------------------- */
+
+/* 7 for "7", -1 for what is no version number. */
+static int64_t version_number(const char *text)
+{
+    if (!*text || strlen(text) > 15)
+        return -1;
+    for (const char *c = text; *c; c++)
+        if (!isdigit((unsigned char)*c))
+            return -1;
+    return strtoll(text, NULL, 10);
+}
+
+static enum status model_by_version(struct store *s, struct arena *a, const char *name, int64_t version,
+                                    struct artifact_row *out, struct error *e)
+{
+    bool found;
+    TRY(query_one(s, a, "SELECT " ARTIFACT_COLUMNS " FROM artifacts WHERE kind = 'model' AND name = ?1 AND version = ?2",
+                  (struct db_value[]){db_text(name), db_i64(version)}, 2, out, &found, e));
+    return found ? STATUS_OK
+                 : error_set(e, STATUS_NOTFOUND, "model %.60s has no version %lld", name, (long long)version);
+}
+
+static enum status model_by_alias(struct store *s, struct arena *a, const char *name, const char *alias,
+                                  struct artifact_row *out, struct error *e)
+{
+    bool found;
+    TRY(query_one(s, a,
+                  "SELECT " ARTIFACT_COLUMNS " FROM artifacts WHERE kind = 'model' AND name = ?1 AND version ="
+                  " (SELECT version FROM model_aliases WHERE name = ?1 AND alias = ?2)",
+                  (struct db_value[]){db_text(name), db_text(alias)}, 2, out, &found, e));
+    return found ? STATUS_OK : error_set(e, STATUS_NOTFOUND, "model %.60s has no alias %.60s", name, alias);
+}
+
+enum status store_model_resolve(struct store *s, struct arena *a, const char *ref, struct artifact_row *out,
+                                struct error *e)
+{
+    const char *at = strrchr(ref, '@');
+    if (at) {
+        char *name = arena_strndup(a, ref, (size_t)(at - ref));
+        if (!name)
+            return error_set(e, STATUS_NOMEM, "no memory for a model's name");
+        int64_t version = version_number(at + 1);
+        return version >= 0 ? model_by_version(s, a, name, version, out, e) : model_by_alias(s, a, name, at + 1, out, e);
+    }
+    bool found;
+    TRY(query_one(s, a,
+                  "SELECT " ARTIFACT_COLUMNS " FROM artifacts WHERE kind = 'model' AND (name = ?1 OR id = ?1)"
+                  " ORDER BY id = ?1 DESC, version DESC LIMIT 1",
+                  (struct db_value[]){db_text(ref)}, 1, out, &found, e));
+    return found ? STATUS_OK : error_set(e, STATUS_NOTFOUND, "there is no model %.80s", ref);
+}
+
+struct naming {
+    const char *name, *alias, *job_id;
+    int64_t version;
+};
+
+static enum status alias_set(struct store *s, void *ctx, struct error *e)
+{
+    const struct naming *x = ctx;
+    int64_t exists;
+    TRY(DB_NUMBER(&s->writer, 0, &exists, e, "SELECT 1 FROM artifacts WHERE kind = 'model' AND name = ?1 AND version = ?2",
+                  db_text(x->name), db_i64(x->version)));
+    if (!exists)
+        return error_set(e, STATUS_NOTFOUND, "model %.60s has no version %lld", x->name, (long long)x->version);
+    return DB_RUN(&s->writer, NULL, e,
+                  "INSERT OR REPLACE INTO model_aliases (name, alias, version, moved_us) VALUES (?1, ?2, ?3, ?4)",
+                  db_text(x->name), db_text(x->alias), db_i64(x->version), db_i64(time_unix_us()));
+}
+
+enum status store_model_alias_set(struct store *s, const char *name, const char *alias, int64_t version, struct error *e)
+{
+    if (!*alias || version_number(alias) >= 0 || strchr(alias, '@') || strlen(alias) > 64 ||
+        !text_is_clean(alias, strlen(alias)))
+        return error_set(e, STATUS_ARGUMENT, "an alias has 1 to 64 bytes, no '@', and is not a number");
+    return store_write(s, alias_set, &(struct naming){.name = name, .alias = alias, .version = version}, e);
+}
+
+static enum status version_reserve(struct store *s, void *ctx, struct error *e)
+{
+    struct naming *x = ctx;
+    TRY(DB_RUN(&s->writer, NULL, e,
+               "INSERT OR IGNORE INTO model_versions (name, version, job_id)"
+               " VALUES (?1, (SELECT coalesce(max(version), 0) + 1 FROM model_versions WHERE name = ?1), ?2)",
+               db_text(x->name), db_text(x->job_id)));
+    return DB_NUMBER(&s->writer, 0, &x->version, e, "SELECT version FROM model_versions WHERE name = ?1 AND job_id = ?2",
+                     db_text(x->name), db_text(x->job_id));
+}
+
+enum status store_model_version_reserve(struct store *s, const char *job_id, const char *name, int64_t *version,
+                                        struct error *e)
+{
+    struct naming x = {.name = name, .job_id = job_id};
+    enum status st = store_write(s, version_reserve, &x, e);
+    *version = x.version;
+    return st;
+}

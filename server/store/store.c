@@ -1,0 +1,247 @@
+/* server/store/store.c
+ *
+ * Opening and closing: the lock of the data folder, the writer, the readers, transactions. */
+#include "server/store/store_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* ---- lock of the folder ------------------------------------------------------------------------------------- */
+
+static enum status lock_taken(int fd, const char *folder, struct error *e)
+{
+    char text[32] = "";
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+    if (pid > 0)
+        return error_set(e, STATUS_CONFLICT, "%s is in use by process %ld", folder, pid);
+    return error_set(e, STATUS_CONFLICT, "%s is in use by another process", folder);
+}
+
+/* The kernel drops the lock with the process, however it ends. */
+static enum status lock_folder(struct store *s, struct error *e)
+{
+    char path[PATH_MAX], text[32];
+    if ((size_t)snprintf(path, sizeof path, "%s/lock", s->folder) >= sizeof path)
+        return error_set(e, STATUS_ARGUMENT, "the path of the data folder is too long");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return error_errno(e, "%s: opening lock", s->folder);
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        enum status st = errno == EWOULDBLOCK ? lock_taken(fd, s->folder, e) : error_errno(e, "%s: locking", s->folder);
+        close(fd);
+        return st;
+    }
+    int n = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    if (ftruncate(fd, 0) != 0 || pwrite(fd, text, (size_t)n, 0) != n) {
+        enum status st = error_errno(e, "%s: writing lock", s->folder);
+        close(fd);
+        return st;
+    }
+    s->lock_fd = fd;
+    return STATUS_OK;
+}
+
+/* ---- open and close --------------------------------------------------------------------------------------------- */
+
+static char *text_of(const char *s)
+{
+    char *copy = mem_alloc(strlen(s) + 1);
+    return copy ? strcpy(copy, s) : NULL;
+}
+
+static enum status set_paths(struct store *s, const char *data_dir, struct error *e)
+{
+    char folder[PATH_MAX], path[PATH_MAX + 16];
+    TRY(file_make_folder(data_dir, e));
+    if (!realpath(data_dir, folder))
+        return error_errno(e, "%s", data_dir);
+    snprintf(path, sizeof path, "%s/dltrigger.db", folder);
+    s->folder = text_of(folder);
+    s->db_path = text_of(path);
+    return s->folder && s->db_path ? STATUS_OK : error_set(e, STATUS_NOMEM, "no memory for the store");
+}
+
+static enum status check_pages(struct db *db, struct error *e)
+{
+    struct arena a;
+    struct db_rows rows;
+    bool more;
+    arena_init(&a, 1 << 16);
+    enum status st = db_query_values(db, &a, "PRAGMA quick_check(1)", NULL, 0, &rows, e);
+    if (st == STATUS_OK)
+        st = db_rows_next(&rows, &more, e);
+    if (st == STATUS_OK && more) {
+        const char *answer = db_column_text(&rows);
+        if (!answer || strcmp(answer, "ok") != 0) {
+            log_line(LOG_ERROR, "store: quick check: %s", answer ? answer : "no answer");
+            st = error_set(e, STATUS_FORMAT, "the data base is damaged: restore it from a backup");
+        }
+        db_rows_end(&rows);
+    }
+    arena_fini(&a);
+    return st;
+}
+
+static enum status open_in(struct store *s, const char *data_dir, struct error *e)
+{
+    TRY(set_paths(s, data_dir, e));
+    TRY(lock_folder(s, e));
+    TRY(db_open(s->db_path, true, &s->writer, e));
+    TRY(check_pages(&s->writer, e));
+    TRY(store_migrate(&s->writer, embedded_files, n_embedded_files, &s->schema_version, e));
+    return file_sync_folder(s->folder, e);
+}
+
+enum status store_open(const char *data_dir, struct store **out, struct error *e)
+{
+    *out = NULL;
+    struct store *s = mem_calloc(1, sizeof *s);
+    if (!s)
+        return error_set(e, STATUS_NOMEM, "no memory for the store");
+    s->lock_fd = -1;
+    check(pthread_mutex_init(&s->write_lock, NULL) == 0);
+    check(pthread_mutex_init(&s->readers_lock, NULL) == 0);
+    check(pthread_cond_init(&s->reader_back, NULL) == 0);
+    if (open_in(s, data_dir, e) != STATUS_OK) {
+        store_close(s);
+        return error_wrap(e, "data folder %s", data_dir);
+    }
+    *out = s;
+    return STATUS_OK;
+}
+
+void store_close(struct store *s)
+{
+    if (!s)
+        return;
+    check(s->n_idle == s->n_readers);
+    for (size_t i = 0; i < s->n_idle; i++) {
+        db_close(s->idle[i]);
+        mem_free(s->idle[i]);
+    }
+    db_close(&s->writer);                         /* last, so that it empties the log */
+    if (s->lock_fd >= 0) {
+        (void)!ftruncate(s->lock_fd, 0);
+        close(s->lock_fd);
+    }
+    pthread_cond_destroy(&s->reader_back);
+    pthread_mutex_destroy(&s->readers_lock);
+    pthread_mutex_destroy(&s->write_lock);
+    mem_free(s->db_path);
+    mem_free(s->folder);
+    mem_free(s);
+}
+
+const char *store_folder(const struct store *s) { return s->folder; }
+int store_schema_version(const struct store *s) { return s->schema_version; }
+
+/* ---- transactions -------------------------------------------------------------------------------------------------- */
+
+enum status store_begin(struct store *s, struct error *e)
+{
+    pthread_mutex_lock(&s->write_lock);
+    enum status st = db_exec(&s->writer, "BEGIN IMMEDIATE", e);
+    if (st != STATUS_OK)
+        pthread_mutex_unlock(&s->write_lock);
+    return st;
+}
+
+static void roll_back(struct store *s)
+{
+    struct error ignored;
+    if (!sqlite3_get_autocommit(s->writer.handle))        /* else SQLite has done so itself */
+        (void)!db_exec(&s->writer, "ROLLBACK", &ignored);
+}
+
+enum status store_end(struct store *s, enum status outcome, struct error *e)
+{
+    if (outcome == STATUS_OK)
+        outcome = db_exec(&s->writer, "COMMIT", e);
+    if (outcome != STATUS_OK)
+        roll_back(s);
+    pthread_mutex_unlock(&s->write_lock);
+    return outcome;
+}
+
+enum status store_write(struct store *s, enum status (*fn)(struct store *s, void *ctx, struct error *e), void *ctx,
+                        struct error *e)
+{
+    TRY(store_begin(s, e));
+    return store_end(s, fn(s, ctx, e), e);
+}
+
+enum status store_ping(struct store *s, struct error *e)
+{
+    TRY(store_begin(s, e));
+    enum status st = DB_RUN(&s->writer, NULL, e, "INSERT INTO model_aliases VALUES (?1, ?1, 0, 0)", db_text(""));
+    roll_back(s);
+    pthread_mutex_unlock(&s->write_lock);
+    return st;
+}
+
+/* ---- readers --------------------------------------------------------------------------------------------------------- */
+
+static enum status open_reader(struct store *s, struct db **out, struct error *e)
+{
+    struct db *db = mem_alloc(sizeof *db);
+    if (!db)
+        return error_set(e, STATUS_NOMEM, "no memory for a connection to the data base");
+    if (db_open(s->db_path, false, db, e) != STATUS_OK) {
+        db_close(db);
+        mem_free(db);
+        return e->status;
+    }
+    *out = db;
+    return STATUS_OK;
+}
+
+enum status store_reader_acquire(struct store *s, struct db **out, struct error *e)
+{
+    *out = NULL;
+    pthread_mutex_lock(&s->readers_lock);
+    while (s->n_idle == 0 && s->n_readers == STORE_READERS_MAX)
+        pthread_cond_wait(&s->reader_back, &s->readers_lock);
+    if (s->n_idle > 0)
+        *out = s->idle[--s->n_idle];
+    else
+        s->n_readers++;
+    pthread_mutex_unlock(&s->readers_lock);
+    if (*out)
+        return STATUS_OK;
+    enum status st = open_reader(s, out, e);
+    if (st != STATUS_OK) {
+        pthread_mutex_lock(&s->readers_lock);
+        s->n_readers--;
+        pthread_cond_signal(&s->reader_back);
+        pthread_mutex_unlock(&s->readers_lock);
+    }
+    return st;
+}
+
+void store_reader_release(struct store *s, struct db *db)
+{
+    pthread_mutex_lock(&s->readers_lock);
+    s->idle[s->n_idle++] = db;
+    pthread_cond_signal(&s->reader_back);
+    pthread_mutex_unlock(&s->readers_lock);
+}
+
+enum status store_backup(struct store *s, const char *path, struct error *e)
+{
+    struct db db;
+    if (access(path, F_OK) == 0)
+        return error_set(e, STATUS_CONFLICT, "%s exists", path);
+    enum status st = db_open(s->db_path, false, &db, e);
+    if (st == STATUS_OK)
+        st = db_exec(&db, "PRAGMA query_only=0", e);      /* VACUUM INTO writes, though not here */
+    if (st == STATUS_OK)
+        st = DB_RUN(&db, NULL, e, "VACUUM INTO ?1", db_text(path));
+    db_close(&db);
+    return st;
+}

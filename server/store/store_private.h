@@ -1,0 +1,47 @@
+/* server/store/store_private.h
+ *
+ * The store as its own files see it: one writer behind a mutex, readers handed out one to a caller. */
+#ifndef DLT_SERVER_STORE_PRIVATE_H
+#define DLT_SERVER_STORE_PRIVATE_H
+
+#include "server/embedded.h"
+#include "server/store/db.h"
+#include "server/store/store.h"
+
+#include <pthread.h>
+
+enum { STORE_READERS_MAX = 16 };
+
+struct store {
+    char *folder, *db_path;                       /* absolute */
+    int lock_fd, schema_version;
+    pthread_mutex_t write_lock;
+    struct db writer;
+    pthread_mutex_t readers_lock;
+    pthread_cond_t reader_back;
+    struct db *idle[STORE_READERS_MAX];
+    size_t n_idle, n_readers;
+};
+
+/* Takes the writer and begins an immediate transaction.  On OK the caller ends it with store_end. */
+enum status store_begin(struct store *s, struct error *e) MUST_USE;
+/* Commits when `outcome` is OK, else rolls back; gives the writer back.  OK means durable. */
+enum status store_end(struct store *s, enum status outcome, struct error *e) MUST_USE;
+/* A transaction around one function of the store's own. */
+enum status store_write(struct store *s, enum status (*fn)(struct store *s, void *ctx, struct error *e), void *ctx,
+                        struct error *e) MUST_USE;
+
+/* A read connection, the caller's until store_reader_release; waits when all are out. */
+enum status store_reader_acquire(struct store *s, struct db **out, struct error *e) MUST_USE;
+void store_reader_release(struct store *s, struct db *db);
+
+/* Applies the files named NNNN_*.sql that are newer than the data base, in their order, each in its own transaction;
+ * forward only.  *version is what it is then.  UNSUPPORTED: the data base is newer than the files.  FORMAT: it is not
+ * ours. */
+enum status store_migrate(struct db *db, const struct embedded_file *files, size_t n_files, int *version,
+                          struct error *e) MUST_USE;
+
+/* "DIR/datasets/ds_..." in `a`; NULL without memory. */
+const char *store_artifact_folder(const struct store *s, struct arena *a, const char *kind, const char *id);
+
+#endif
