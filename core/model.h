@@ -16,28 +16,35 @@ enum model_input { INPUT_HLF = 1, INPUT_SEQUENCE = 2, INPUT_BOTH = 3 };
 extern const char *const estimator_names[];                   /* NULL-terminated: "hlf", ... */
 extern const char *const class_weight_names[];                /* "natural", "balanced" */
 
+enum { HIDDEN_LAYERS_MAX = 8, HIDDEN_WIDTH_MAX = 1024 };
+
 /* Parameters of a fit; the field table is the API's "params".  Defaults are those of the papers. */
 struct train_params {
     int model;                         /* index into estimator_names */
-    struct field_list hidden;          /* int64_t: widths of the dense layers; empty: the estimator's own (50, 20, 10) */
+    struct field_list hidden;          /* int64_t: widths of the dense layers, each 1 to HIDDEN_WIDTH_MAX; empty: the
+                                          estimator's own (50, 20, 10) */
     int64_t epochs, batch_size, seed;
     double learning_rate, beta1, beta2, epsilon;       /* Adam: Kingma and Ba, arXiv:1412.6980 */
-    double validation_fraction;        /* of the train part, held out by hash, for val_loss; 0: none */
-    int class_weights;                 /* index into class_weight_names */
-    int64_t threads;                   /* part of the recipe: results are bit-equal for equal thread counts */
+    double validation_fraction;        /* of the rows, held out by a hash of seed and row number, for val_loss; 0: none */
+    int class_weights;                 /* index into class_weight_names; "balanced": each class weighs the same in all */
+    int64_t threads;                   /* at most so many; the result is the same bits for any number */
 };
 extern const struct field train_params_fields[];
 void train_params_defaults(struct train_params *p);
+/* All that can be said against them without data: bounds, widths.  `where` as in field_validate().  RANGE, ARGUMENT. */
+enum status train_params_check(const struct train_params *p, const char *where, struct error *e) MUST_USE;
 
 /* ---- training data ------------------------------------------------------------------------------------------ */
 
 /* Rows in memory, borrowed while training.  hlf is raw (unscaled); the model scales with its scaler. */
 struct train_data {
     size_t n;
-    const float *hlf;                  /* [n][HLF_COUNT] */
+    const float *hlf;                  /* [n][HLF_COUNT], finite */
     const int32_t *label;              /* [n] in [0, n_classes) */
-    const float *weight;               /* [n] or NULL */
+    const float *weight;               /* [n] finite, none negative, not all zero; or NULL: 1 */
 };
+
+enum { MODEL_FORMAT_VERSION = 1 };
 
 /* Everything a model says of itself; the header of the model file, and the API's answer. */
 struct model_header {
@@ -47,9 +54,9 @@ struct model_header {
     struct field_list classes;         /* const char * */
     struct scaler_record scaler;
     int64_t n_params, n_train, epochs_done;
-    double train_loss, val_loss;       /* of the last epoch; val NaN when there was none */
-    struct field_list histograms;      /* struct feature_histogram */
-    const char *created_at, *build_id;
+    double train_loss, val_loss;       /* of the last epoch; NaN when there was none */
+    struct field_list histograms;      /* struct feature_histogram, HLF_COUNT of them or none */
+    const char *created_at, *build_id; /* may be NULL */
 };
 extern const struct field model_header_fields[];
 
@@ -71,18 +78,22 @@ struct train_watch {
     void *ctx;
 };
 
-/* `header` gives recipe, classes, dataset_id, scaler and params (the rest is filled by training).  Copies what it
- * keeps of it; borrows `data` until trainer_destroy.  Fails: ARGUMENT (no events, one class), NOMEM, UNSUPPORTED. */
+/* `header` gives recipe, classes, dataset_id, scaler, params, histograms (those of the dataset), created_at and build_id;
+ * the rest is filled by training.  Copies what it keeps of it; borrows `data` until trainer_destroy.
+ * Fails: ARGUMENT (no events, events of one class only, a number that is not finite), RANGE (parameters), NOMEM,
+ * UNSUPPORTED (recipe). */
 enum status trainer_create(const struct model_header *header, const struct train_data *data, struct trainer **out,
                            struct error *e) MUST_USE;
 void trainer_destroy(struct trainer *t);
 int64_t trainer_epochs_done(const struct trainer *t);
-/* One epoch.  CANCELLED leaves the trainer unusable but for destroy.  A loss or gradient that is not finite is RANGE,
- * naming epoch, step and layer. */
+/* One epoch.  CANCELLED and every other error leave the trainer unusable but for destroy and restore.  A loss or
+ * gradient that is not finite is RANGE, naming epoch, step and layer. */
 enum status trainer_epoch(struct trainer *t, const struct train_watch *watch, struct epoch_report *out,
                           struct error *e) MUST_USE;
-/* Complete state (params, Adam moments, step, RNG counters); restored into a trainer created from the same header and
- * data, training goes on with the same bits as if never interrupted.  Restore checks a checksum and the shape. */
+/* Complete state between two epochs (params, Adam moments, step; the random numbers of an epoch follow from its number
+ * and the seed); restored into a trainer created from the same header and data, training goes on with the same bits as
+ * if never interrupted.  Appends to `out`.  Restore fails: FORMAT (checksum, shape), CONFLICT (other data or parameters;
+ * only epochs and threads may differ), and then leaves the trainer as it was. */
 enum status trainer_checkpoint(const struct trainer *t, struct buf *out, struct error *e) MUST_USE;
 enum status trainer_restore(struct trainer *t, struct span checkpoint, struct error *e) MUST_USE;
 /* The model as of now; the caller's: model_release(). */
@@ -99,11 +110,13 @@ enum model_input model_input(const struct model *m);
 const struct recipe *model_recipe(const struct model *m);
 const char *model_sha256(const struct model *m);               /* of the file's bytes; of its would-be bytes before */
 
-/* Probabilities [n][n_classes] of raw HLF rows [n][14].  A row's result is the same bits in any batch, at any thread
- * count, with any kernel level's own results stated in core/nn/README.md.  No allocation. */
+/* Probabilities [n][n_classes] of raw HLF rows [n][14].  A row's result is the same bits in any batch, on any thread and
+ * with any kernels (core/nn/README.md).  Rows so large that the network overflows give NaN.  No allocation. */
 void model_predict_hlf(const struct model *m, const float *hlf, size_t n, float *out);
 
-/* File: magic "DLTMODEL", version, header (field text), weights (little-endian float32), SHA-256 of all before it. */
+/* File: magic "DLTMODEL", version, header (field text), weights (little-endian float32), SHA-256 of all before it; see
+ * core/model/README.md.  model_encode appends.  Decoding takes bytes from anywhere; `name` is for messages.  Fails:
+ * FORMAT, UNSUPPORTED (a version, estimator or recipe that this build does not know), NOMEM. */
 enum status model_encode(const struct model *m, struct buf *out, struct error *e) MUST_USE;
 enum status model_decode(struct span bytes, const char *name, struct model **out, struct error *e) MUST_USE;
 enum status model_save(const struct model *m, const char *path, struct error *e) MUST_USE;      /* atomic, synced */

@@ -1,0 +1,93 @@
+/* core/model/checkpoint.c
+ *
+ * A trainer's state as bytes, in the form of model files: header, then params, Adam m, Adam v. */
+#include "core/model/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char magic[8] = {'D', 'L', 'T', 'C', 'H', 'E', 'C', 'K'};
+enum { CHECKPOINT_VERSION = 1 };
+
+struct checkpoint {
+    int64_t steps, epochs_done;
+    double train_loss, val_loss;
+    const char *fit;                   /* hash of what is trained on what */
+};
+
+static const struct field checkpoint_fields[] = {
+    FIELD_I64(struct checkpoint, steps, .min = 0, .max = 9e15),
+    FIELD_I64(struct checkpoint, epochs_done, .min = 0, .max = 9e15),
+    FIELD_F64(struct checkpoint, train_loss, .nullable = true, .def = NAN),
+    FIELD_F64(struct checkpoint, val_loss, .nullable = true, .def = NAN),
+    FIELD_STRING(struct checkpoint, fit, .required = true, .min = 16, .max = 16),
+    FIELD_END};
+
+/* Parameters (but epochs and threads, which do not change the way), scaler, classes and data. */
+static enum status fit_hash(const struct trainer *t, char out[17], struct error *e)
+{
+    struct model_header h = t->header;
+    struct buf text;
+    h.epochs_done = h.params.epochs = h.params.threads = 0;
+    h.train_loss = h.val_loss = 0;
+    h.histograms = (struct field_list){NULL, 0};
+    h.dataset_id = h.created_at = h.build_id = NULL;
+    buf_init(&text, CONTAINER_TEXT_MAX);
+    enum status s = field_write_text(model_header_fields, &h, &text, e);
+    if (s == STATUS_OK)
+        snprintf(out, 17, "%016llx", (unsigned long long)hash64(text.data, text.len, t->rows.fingerprint));
+    buf_fini(&text);
+    return s;
+}
+
+enum status trainer_checkpoint(const struct trainer *t, struct buf *out, struct error *e)
+{
+    check(!t->broken);
+    char fit[17];
+    TRY(fit_hash(t, fit, e));
+    struct checkpoint c = {t->steps, t->header.epochs_done, t->header.train_loss, t->header.val_loss, fit};
+    struct float_part state = {t->state, 3 * t->n_params};
+    return container_encode(magic, CHECKPOINT_VERSION, checkpoint_fields, &c, &state, 1, out, e);
+}
+
+static enum status restore(struct trainer *t, struct arena *a, struct span bytes, struct error *e)
+{
+    struct container c;
+    struct checkpoint found;
+    char fit[17];
+    TRY(fit_hash(t, fit, e));
+    TRY(container_decode(bytes, magic, CHECKPOINT_VERSION, &c, e));
+    TRY(field_read_text(a, checkpoint_fields, c.text, &found, e));
+    TRY(field_validate(checkpoint_fields, &found, "", e));
+    if (strcmp(found.fit, fit) != 0)
+        return error_set(e, STATUS_CONFLICT, "it belongs to other data or parameters");
+    if (c.n_floats != 3 * t->n_params)
+        return error_set(e, STATUS_FORMAT, "%zu numbers, must be %zu", c.n_floats, 3 * t->n_params);
+    float *state = mem_aligned(c.n_floats * sizeof *state);
+    if (!state)
+        return error_set(e, STATUS_NOMEM, "no memory for %zu parameters", t->n_params);
+    enum status s = container_floats(&c, 0, c.n_floats, state, e);
+    if (s == STATUS_OK) {
+        memcpy(t->state, state, c.n_floats * sizeof *state);
+        t->steps = found.steps;
+        t->header.epochs_done = found.epochs_done;
+        t->header.train_loss = found.train_loss;
+        t->header.val_loss = found.val_loss;
+        t->broken = false;
+    }
+    mem_free(state);
+    return s;
+}
+
+enum status trainer_restore(struct trainer *t, struct span checkpoint, struct error *e)
+{
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    enum status s = restore(t, &a, checkpoint, e);
+    arena_fini(&a);
+    if (s == STATUS_OK)
+        return s;
+    if (s == STATUS_RANGE || s == STATUS_ARGUMENT)
+        e->status = STATUS_FORMAT;
+    return error_wrap(e, "checkpoint");
+}

@@ -1,0 +1,87 @@
+/* core/nn/dense.c
+ *
+ * The fully connected layer, with its activation: a separate pass for relu would cost as much as a narrow layer. */
+#include "core/nn/layer.h"
+
+#include <math.h>
+
+static const char *const activation_names[] = {"linear", "relu", NULL};
+
+static const struct field dense_fields[] = {
+    FIELD_I64(struct dense_config, units, .required = true, .min = 1, .max = LAYER_WIDTH_MAX, .def = 1,
+              .doc = "number of outputs"),
+    FIELD_ENUM(struct dense_config, activation, activation_names, .def = ACTIVATION_LINEAR,
+               .doc = "what is applied to each output"),
+    FIELD_END};
+
+static bool is_relu(const struct layer *l)
+{
+    return ((const struct dense_config *)l->config)->activation == ACTIVATION_RELU;
+}
+
+static enum status shape(struct layer *l, struct error *e)
+{
+    const struct dense_config *config = l->config;
+    TRY(field_validate(dense_fields, config, "/dense", e));
+    l->out = (struct shape){(size_t)config->units, l->in[0].steps};
+    return STATUS_OK;
+}
+
+static size_t n_params(const struct layer *l)
+{
+    return (l->in[0].features + 1) * l->out.features;
+}
+
+static void init(const struct layer *l, struct rng *r, float *params)
+{
+    size_t n_in = l->in[0].features, n_out = l->out.features;
+    double limit = sqrt(6.0 / (double)(n_in + n_out));
+    for (size_t i = 0; i < n_in * n_out; i++)
+        params[i] = (float)(limit * (2 * rng_f64(r) - 1));
+    for (size_t j = 0; j < n_out; j++)
+        params[n_in * n_out + j] = 0;
+}
+
+static void forward(const struct layer *l, const struct layer_call *c)
+{
+    size_t n_in = l->in[0].features, n_out = l->out.features;
+    const float *w = c->params, *b = w + n_in * n_out;
+    for (size_t step = 0; step < (l->out.steps ? l->out.steps : 1); step++) {
+        const float *x = c->in[0] + step * n_in * c->ld;
+        float *out = c->out + step * n_out * c->ld;
+        if (c->ld == 1)
+            c->k->dense_forward_row(n_in, n_out, w, b, is_relu(l), x, out);
+        else
+            c->k->dense_forward(n_in, n_out, c->lanes, c->ld, w, b, is_relu(l), x, out);
+    }
+}
+
+static void backward(const struct layer *l, const struct layer_call *c)
+{
+    size_t n_in = l->in[0].features, n_out = l->out.features;
+    const float *w = c->params;
+    for (size_t step = 0; step < (l->out.steps ? l->out.steps : 1); step++) {
+        const float *x = c->in[0] + step * n_in * c->ld, *out = c->out + step * n_out * c->ld;
+        float *d = c->d_out + step * n_out * c->ld;
+        if (is_relu(l))
+            c->k->relu_backward(n_out * c->ld, out, d, d);
+        c->k->dense_backward_params(n_in, n_out, c->lanes, c->ld, x, d, c->grads, c->grads + n_in * n_out);
+        if (c->d_in[0])
+            c->k->dense_backward_input(n_in, n_out, c->lanes, c->ld, w, d, c->add_in[0],
+                                       c->d_in[0] + step * n_in * c->ld);
+    }
+}
+
+const struct layer_kind layer_dense = {
+    .name = "dense",
+    .doc = "fully connected: act(b + x W)",
+    .fields = dense_fields,
+    .config_size = sizeof(struct dense_config),
+    .inputs_min = 1,
+    .inputs_max = 1,
+    .shape = shape,
+    .n_params = n_params,
+    .init = init,
+    .forward = forward,
+    .backward = backward,
+};

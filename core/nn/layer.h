@@ -1,0 +1,82 @@
+/* core/nn/layer.h
+ *
+ * What a layer is: one row of a table.  A network (net.h) is a list of layers in which each takes the outputs of earlier
+ * ones; the network owns all memory, a layer only computes.
+ *
+ * A kind has a private configuration struct, described by its field table.  To add a kind: write its functions in a file
+ * of its own, add its row in layer.c, and a gradient check in tests/core/nn/test_layer.c.
+ *
+ * Values are feature-major: a flat value of `features` numbers a row is [features][ld]; a sequence is [steps][features][ld],
+ * of which row r has length[r] real steps.  Rows are lanes (kernels/kernels.h); with ld 1 there is one row and no lanes. */
+#ifndef DLT_CORE_NN_LAYER_H
+#define DLT_CORE_NN_LAYER_H
+
+#include "core/nn/kernels/kernels.h"
+
+enum { LAYER_INPUTS_MAX = 4, LAYER_WIDTH_MAX = 4096 };
+
+struct shape {
+    size_t features;
+    size_t steps;                      /* 0: flat; else a sequence of at most so many steps */
+};
+
+static inline size_t shape_numbers(struct shape s) { return s.features * (s.steps ? s.steps : 1); }
+static inline bool shape_equal(struct shape a, struct shape b)
+{
+    return a.features == b.features && a.steps == b.steps;
+}
+
+/* A layer in its network: fixed when the network is built. */
+struct layer {
+    const struct layer_kind *kind;
+    const void *config;                /* the kind's struct */
+    size_t n_inputs;
+    struct shape in[LAYER_INPUTS_MAX], out;
+};
+
+/* One call of forward or backward: `n` rows in `lanes` lanes. */
+struct layer_call {
+    const struct kernels *k;
+    size_t n, lanes, ld;
+    const uint32_t *length;            /* [n] real steps of each row; NULL when the network has no sequence */
+    const float *params;               /* the layer's own */
+    const float *in[LAYER_INPUTS_MAX];
+    float *out;
+    float *state;                      /* what the kind asked for: scratch, kept from forward to backward */
+    /* Backward only.  d_out may be overwritten; it is zero in lanes that hold no row and in steps beyond a row's
+     * length.  Parameter gradients are added to `grads`; input gradients are stored to d_in, or added where add_in;
+     * a NULL d_in is not wanted. */
+    float *grads, *d_out, *d_in[LAYER_INPUTS_MAX];
+    bool add_in[LAYER_INPUTS_MAX];
+};
+
+struct layer_kind {
+    const char *name, *doc;
+    const struct field *fields;        /* of the configuration */
+    size_t config_size;
+    size_t inputs_min, inputs_max;
+    /* Sets l->out from l->in, or says what does not fit (ARGUMENT). */
+    enum status (*shape)(struct layer *l, struct error *e);
+    size_t (*n_params)(const struct layer *l);                        /* NULL: none */
+    size_t (*n_state)(const struct layer *l, bool training);          /* numbers a row; NULL: none */
+    void (*init)(const struct layer *l, struct rng *r, float *params);      /* NULL with n_params */
+    void (*forward)(const struct layer *l, const struct layer_call *c);
+    void (*backward)(const struct layer *l, const struct layer_call *c);
+};
+
+extern const struct layer_kind *const layer_kinds[];          /* NULL-terminated */
+const struct layer_kind *layer_kind_find(const char *name);   /* may be NULL */
+
+extern const struct layer_kind layer_dense, layer_relu, layer_concat;
+
+/* dense: out = act(b + x W), W [features in][units] as in Keras, then b [units]; on a sequence, each step alone.
+ * Starts Glorot uniform (Glorot and Bengio 2010: +-sqrt(6 / (in + out))) with zero b. */
+enum activation { ACTIVATION_LINEAR, ACTIVATION_RELU };
+struct dense_config {
+    int64_t units;
+    int activation;
+};
+
+/* relu and concat have no configuration: NULL.  concat: flat inputs, one after the other. */
+
+#endif
