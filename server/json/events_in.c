@@ -375,10 +375,13 @@ static enum status schema_value(struct scan *s, struct intake *in)
     TRY(scan_name(s, &name));
     int i = name ? index_of(posted_schema_names, (struct scan_text){name, strlen(name)}) : -1;
     in->schema_known = i >= 0;
-    if (i >= 0)
+    if (i >= 0) {
         in->out->schema = (enum posted_schema)i;
-    else if (name)
-        scan_problem(s, "unknown_schema", "\"%.40s\" is not known; known are delphes-event/1 and hlf/1", name);
+    } else if (name) {
+        char shown[41];
+        text_copy(shown, sizeof shown, name);         /* never half a character */
+        scan_problem(s, "unknown_schema", "\"%s\" is not known; known are delphes-event/1 and hlf/1", shown);
+    }
     return STATUS_OK;
 }
 

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check((s == STATUS_ARGUMENT) == (problems.n > 0) || s == STATUS_FORMAT);
     if (s == STATUS_OK)
         check(general == STATUS_OK);
-    if (s == STATUS_FORMAT)
+    if (s == STATUS_FORMAT && !memchr(data, 0, size))          /* jansson takes a NUL behind a number for the end */
         check(general != STATUS_OK);
     for (size_t i = 0; i < problems.n; i++)
         check(text_is_clean(problems.items[i].pointer, strlen(problems.items[i].pointer)) &&
