@@ -43,7 +43,7 @@ enum status column_begin(struct column_values *c, struct error *e)
     return c->type == PQ_STRING ? buf_append(&c->ends, &(uint64_t){0}, sizeof(uint64_t), e) : STATUS_OK;
 }
 
-enum status column_reserve(struct column_values *c, size_t n, struct error *e)
+enum status column_slot_reserve(struct column_values *c, size_t n, struct error *e)
 {
     size_t bytes;
     if (__builtin_mul_overflow(n, pq_type_size(c->type), &bytes))
@@ -89,7 +89,7 @@ static enum status add_flat_rows(struct column_values *c, unsigned max_def, cons
             null[i] = levels->def[i] != max_def;
     }
     if (n_full < n) {
-        TRY(column_reserve(c, n - n_full, e));
+        TRY(column_slot_reserve(c, n - n_full, e));
         if (c->type == PQ_STRING)
             spread_ends((uint64_t *)c->ends.data + 1 + first, levels->def, max_def, n, n_full);
         else if (size == 1)

@@ -24,7 +24,7 @@ void column_fini(struct column_values *c);
 /* Empties it, keeping the buffers. */
 enum status column_begin(struct column_values *c, struct error *e) MUST_USE;
 /* Room for n more values of fixed size, or for n more strings' offsets.  Fails: NOMEM (beyond the stated maximum too). */
-enum status column_reserve(struct column_values *c, size_t n, struct error *e) MUST_USE;
+enum status column_slot_reserve(struct column_values *c, size_t n, struct error *e) MUST_USE;
 
 /* The entries of one page.  Either array is NULL when the column has no such levels. */
 struct page_levels {

@@ -23,7 +23,7 @@ static enum status plain_fixed(const struct encoded_values *in, struct column_va
 static enum status unpack_bools(struct rle_reader *r, const struct encoded_values *in, struct column_values *out,
                                 struct error *e)
 {
-    TRY(column_reserve(out, in->n, e));
+    TRY(column_slot_reserve(out, in->n, e));
     size_t n = rle_read_u8(r, out->data.data + out->data.len, in->n, NULL);
     if (n < in->n)
         return error_set(e, STATUS_FORMAT, "%zu booleans where %zu were announced", n, in->n);
@@ -46,7 +46,7 @@ static enum status plain_string(const struct encoded_values *in, struct column_v
 {
     if (in->n > in->bytes.len / 4)
         return error_set(e, STATUS_FORMAT, "%zu bytes for %zu strings", in->bytes.len, in->n);
-    TRY(column_reserve(out, in->n, e));
+    TRY(column_slot_reserve(out, in->n, e));
     TRY(buf_reserve(&out->data, in->bytes.len - 4 * in->n, e));
     struct cursor c = cursor_of(in->bytes.data, in->bytes.len);
     uint8_t *to = out->data.data + out->data.len;
@@ -148,7 +148,7 @@ static enum status decode_dictionary(const struct encoded_values *in, struct col
         return error_set(e, STATUS_FORMAT, "indices without a width of 0 to 32 bits");
     struct rle_reader r;
     rle_reader_init(&r, (struct span){in->bytes.data + 1, in->bytes.len - 1}, in->bytes.data[0]);
-    TRY(column_reserve(out, in->n, e));
+    TRY(column_slot_reserve(out, in->n, e));
     uint32_t index[BATCH];
     for (size_t done = 0, n; done < in->n; done += n) {
         size_t wanted = in->n - done < BATCH ? in->n - done : BATCH;

@@ -228,7 +228,7 @@ static struct column_slot *slot_of(struct pq_reader *r, size_t column)
 static enum status reserve(struct column_slot *s, const struct meta_chunk *chunk, struct error *e)
 {
     size_t size = pq_type_size(s->values.type), n = (size_t)chunk->n_values, likely = (size_t)chunk->compressed_bytes / size * 2;
-    return column_reserve(&s->values, n < likely ? n : likely, e);
+    return column_slot_reserve(&s->values, n < likely ? n : likely, e);
 }
 
 static enum status read_column(struct pq_reader *r, size_t group, size_t column, struct pq_values *out, struct error *e)
