@@ -6,6 +6,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -251,7 +252,7 @@ static void test_bad_input_is_told_apart_and_leaves_nothing_visible(void **state
     struct error e = run_fails(&h, "ingest", "inputs[0].path = \"tests/fixtures/none.root\"\ninputs[0].label = \"a\"\n",
                                STATUS_NOTFOUND);
     assert_non_null(strstr(e.text, "none.root"));
-    e = run_fails(&h, "ingest", "inputs[0].path = \"README.md\"\ninputs[0].label = \"a\"\n", STATUS_FORMAT);
+    e = run_fails(&h, "ingest", "inputs[0].path = \"LICENSE\"\ninputs[0].label = \"a\"\n", STATUS_FORMAT);
     assert_non_null(strstr(e.text, "not a ROOT file"));
     e = run_fails(&h, "ingest", "inputs[0].path = \"" SAMPLE "wlnu.root\"\ninputs[0].label = \"a\"\ntree = \"Nope\"\n",
                   STATUS_NOTFOUND);
