@@ -84,6 +84,9 @@ $(BUILD)/tests/server/% : tests/server/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE)
 $(BUILD)/tests/bench/% : tests/bench/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
+$(BUILD)/tests/parity/% : tests/parity/%.c $(BUILD)/libsupport.a $(LIBCORE) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(BUILD)/libsupport.a $(LIBCORE) $(DLT_LIBS)
 # Each fuzz target also replays its regression corpus without a fuzzer.
 $(BUILD)/tests/fuzz/replay_% : tests/fuzz/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
@@ -95,6 +98,10 @@ tests: $(TESTS) $(REPLAYS)      ## build the tests without running them
 .PHONY: check
 check: all tests layers         ## run every test
 	sh tests/run.sh $(BUILD)
+
+.PHONY: parity
+parity: $(BUILD)/tests/parity/parity_hlf    ## compare the classifiers with PyTorch on the same rows (needs group parity)
+	sh tests/parity/torch_hlf.sh $(BUILD)
 
 .PHONY: layers
 layers:                         ## prove that includes point downwards only

@@ -85,7 +85,7 @@ static enum status validate(const void *spec_, struct error *e)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *c))
             return error_set(e, STATUS_ARGUMENT,
                              "/register_as: a name has letters, digits, '-', '_' and '.' only");
-    return STATUS_OK;
+    return train_params_check(&spec->params, "/params", e);
 }
 
 /* ---- checkpoint: length of the report, report as field text, trainer's state --------------------------------------- */
