@@ -30,7 +30,7 @@ EMBED      := $(sort $(wildcard migrations/*.sql)) $(sort $(shell find server/da
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBCORE   := $(BUILD)/libdltrigger.a
 LIBSERVER := $(BUILD)/libserver.a
-LIBSUPPORT:= $(BUILD)/libsupport.a
+LIBSUPPORT:= $(LIBSUPPORT)
 PROGRAMS  := $(BUILD)/dltriggerd $(BUILD)/dltrigger
 TESTS     := $(patsubst %.c,$(BUILD)/%,$(TEST_SRC))
 BENCHES   := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
@@ -84,9 +84,9 @@ $(BUILD)/tests/server/% : tests/server/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE)
 $(BUILD)/tests/bench/% : tests/bench/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
-$(BUILD)/tests/parity/% : tests/parity/%.c $(BUILD)/libsupport.a $(LIBCORE) $(BUILD)/.flags
+$(BUILD)/tests/parity/% : tests/parity/%.c $(LIBSUPPORT) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(BUILD)/libsupport.a $(LIBCORE) $(DLT_LIBS)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBCORE) $(DLT_LIBS)
 # Each fuzz target also replays its regression corpus without a fuzzer.
 $(BUILD)/tests/fuzz/replay_% : tests/fuzz/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
