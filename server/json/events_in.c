@@ -333,7 +333,7 @@ static enum status parts_value(struct scan *s, struct intake *in)
         if (part >= 0)
             in->out->parts |= 1u << part;
         else if (name)
-            scan_problem(s, "unknown_value", "expected scores, paths or timing");
+            scan_problem(s, "choice", "expected scores, paths or timing");
         scan_leave(s, mark);
     } while (scan_take(s, ','));
     return scan_take(s, ']') ? STATUS_OK : scan_fail(s, "',' or ']'");
@@ -344,7 +344,7 @@ static enum status log_value(struct scan *s)
     const char *name;
     TRY(scan_name(s, &name));
     if (name && strcmp(name, "auto") != 0 && strcmp(name, "never") != 0)
-        scan_problem(s, strcmp(name, "always") == 0 ? "not_supported" : "unknown_value",
+        scan_problem(s, strcmp(name, "always") == 0 ? "not_supported" : "choice",
                      "expected \"auto\" or \"never\": this version keeps no decision log");
     return STATUS_OK;
 }
@@ -380,7 +380,7 @@ static enum status schema_value(struct scan *s, struct intake *in)
     } else if (name) {
         char shown[41];
         text_copy(shown, sizeof shown, name);         /* never half a character */
-        scan_problem(s, "unknown_schema", "\"%s\" is not known; known are delphes-event/1 and hlf/1", shown);
+        scan_problem(s, "choice", "\"%s\" is not known; known are delphes-event/1 and hlf/1", shown);
     }
     return STATUS_OK;
 }
@@ -473,46 +473,4 @@ enum status events_in_scan(struct arena *a, const uint8_t *text, size_t len, str
         batch->entry[0] = 0;
     }
     return STATUS_OK;
-}
-
-/* ---- printing ------------------------------------------------------------------------------------------------------------ */
-
-static enum status print_leaf(const struct object_columns *o, const struct event_column *column, size_t first, size_t last,
-                              struct buf *out, struct error *e)
-{
-    const void *data = *event_column_data(o, column);
-    for (size_t i = first; i < last; i++) {
-        TRY(buf_append(out, ",", i > first, e));
-        if (column->type == EVENT_F32)
-            TRY(buf_printf(out, e, "%.9g", (double)((const float *)data)[i]));
-        else if (column->type == EVENT_I32)
-            TRY(buf_printf(out, e, "%d", ((const int32_t *)data)[i]));
-        else
-            TRY(buf_printf(out, e, "%u", ((const uint32_t *)data)[i]));
-    }
-    return STATUS_OK;
-}
-
-enum status events_in_print(const struct event_batch *batch, size_t i, struct buf *out, struct error *e)
-{
-    size_t n;
-    const struct event_column *columns = event_columns(&n);
-    const struct event_object *objects = event_objects();
-    TRY(buf_printf(out, e, "{\"schema\":\"delphes-event/1\",\"event\":{\"run\":0,\"lumi\":0,\"event\":%lld},\"collections\":{",
-                   (long long)batch->number[i]));
-    for (unsigned k = 0; k < OBJECT_KINDS; k++) {
-        const struct object_columns *o = &batch->objects[k];
-        TRY(buf_printf(out, e, "%s\"%s\":{", k ? "," : "", objects[k].branch));
-        bool first = true;
-        for (size_t c = 0; c < n; c++) {
-            if (columns[c].kind != (enum object_kind)k)
-                continue;
-            TRY(buf_printf(out, e, "%s\"%s\":[", first ? "" : ",", columns[c].leaf));
-            TRY(print_leaf(o, &columns[c], o->first[i], o->first[i + 1], out, e));
-            TRY(buf_append(out, "]", 1, e));
-            first = false;
-        }
-        TRY(buf_append(out, "}", 1, e));
-    }
-    return buf_append(out, "}}", 2, e);
 }

@@ -353,7 +353,7 @@ enum status scan_integer(struct scan *s, int64_t min, int64_t max, int64_t *out,
     if (*ok)
         *out = number.integer;
     else if (!number.is_integer && number.value != trunc(number.value))
-        scan_problem(s, "wrong_type", "expected an integer, found a fraction");
+        scan_problem(s, "type", "expected an integer, found a fraction");
     else
         scan_problem(s, "out_of_range", "expected an integer from %lld to %lld", (long long)min, (long long)max);
     return STATUS_OK;

@@ -369,7 +369,7 @@ enum status scan_wrong_type(struct scan *s, const char *expected)
 {
     int first = scan_peek(s);
     TRY(scan_skip(s));                                /* first: a syntax error is no problem of type */
-    scan_problem(s, "wrong_type", "expected %s, found %s", expected, scan_type_name(first));
+    scan_problem(s, "type", "expected %s, found %s", expected, scan_type_name(first));
     return STATUS_OK;
 }
 
@@ -381,7 +381,7 @@ enum status scan_name(struct scan *s, const char **out)
         return scan_wrong_type(s, "a string");
     TRY(scan_string(s, &t));
     if (t.len == 0 || t.len >= SCAN_TEXT_MAX || !text_is_clean(t.s, t.len)) {
-        scan_problem(s, "invalid_name", "expected 1 to %d characters without control characters", SCAN_TEXT_MAX - 1);
+        scan_problem(s, "text", "expected 1 to %d characters without control characters", SCAN_TEXT_MAX - 1);
         return STATUS_OK;
     }
     *out = arena_strndup(s->arena, t.s, t.len);

@@ -53,7 +53,7 @@ enum status scan_object(struct scan *s, enum status (*member)(struct scan *s, vo
                         bool *is_object) MUST_USE;
 enum status scan_skip(struct scan *s) MUST_USE;                         /* any value, checked */
 enum status scan_unknown(struct scan *s, const char *known) MUST_USE;   /* problem "unknown_member", then skipped */
-/* Problem "wrong_type", then skipped. */
+/* Problem "type", then skipped. */
 enum status scan_wrong_type(struct scan *s, const char *expected) MUST_USE;
 
 /* String into the arena, or a problem and NULL. */

@@ -1,7 +1,10 @@
 /* server/trigger/trigger.h
  *
  * From a posted event to a decision: scan, object cuts, features by the model's recipe, scores, menu paths.  The
- * features come from the same code as the datasets'. */
+ * features come from the same code as the datasets'.
+ *
+ * Threads: any number decide at once, without a lock; the running menu is immutable, activation swaps the pointer and
+ * waits for those that still read the old one. */
 #ifndef DLT_SERVER_TRIGGER_H
 #define DLT_SERVER_TRIGGER_H
 
@@ -10,24 +13,64 @@
 #include "server/registry/registry.h"
 
 struct trigger;
+/* Restores the active menu from the store with its models checked by SHA-256; when that fails, the reason is logged and
+ * no menu runs (trigger_ready is false).  `store` and `registry` are borrowed; both NULL: a trigger without menus, for
+ * trigger_decide_model only. */
 enum status trigger_create(struct store *store, struct registry *registry, struct trigger **out, struct error *e) MUST_USE;
-void trigger_destroy(struct trigger *t);
+void trigger_destroy(struct trigger *t);          /* NULL allowed; nobody may be deciding */
 
-/* Scores one posted event (schemas delphes-event/1 and hlf/1) and appends the decision's JSON to `out`.
- * ARGUMENT with problems: 422.  FORMAT: not JSON, 400.  NOTFOUND: no active menu and no model named, 409 no_active_menu. */
+/* ---- decisions ----------------------------------------------------------------------------------------------- */
+
+/* Why a decision is what it is.  rate_limited and overload_* belong to rate budgets and never occur without them. */
+#define TRIGGER_REASON_TABLE(X) \
+    X(PATH, "path") X(NO_PATH, "no_path") X(PRESELECTION, "preselection") X(PRESCALED, "prescaled") \
+    X(RATE_LIMITED, "rate_limited") X(OVERLOAD_PASS, "overload_pass") X(OVERLOAD_REJECT, "overload_reject")
+enum trigger_reason {
+#define X(name, text) TRIGGER_##name,
+    TRIGGER_REASON_TABLE(X)
+#undef X
+    TRIGGER_REASONS
+};
+const char *trigger_reason_name(enum trigger_reason r);
+
+/* What the response's headers need.  `reason`: of the decision, or on errors "no_active_menu" (NOTFOUND),
+ * "deadline_exceeded" (BUSY), NULL otherwise. */
 struct decision_brief { bool accept; int64_t parse_us, features_us, compute_us, total_us; const char *reason; };
+
+/* Scores one posted event (schemas delphes-event/1 and hlf/1) and appends the decision's JSON to `out`; on errors `out`
+ * is as it was.  ARGUMENT with problems: 422.  FORMAT: not JSON, 400.  NOTFOUND: no active menu and no model named, 409
+ * no_active_menu.  BUSY: the event's deadline passed before scoring, 504. */
 enum status trigger_decide(struct trigger *t, struct arena *a, const uint8_t *body, size_t len, struct buf *out,
                            struct decision_brief *brief, struct json_problems *problems, struct error *e) MUST_USE;
+/* The same for a request that arrived at `arrived_ns` (time_mono_ns): its deadline and total_us count from there. */
+enum status trigger_decide_at(struct trigger *t, struct arena *a, int64_t arrived_ns, const uint8_t *body, size_t len,
+                              struct buf *out, struct decision_brief *brief, struct json_problems *problems,
+                              struct error *e) MUST_USE;
+/* The same with this model, no menu, and options.model ignored; `name` ("name@7" or a file's name) is for the answer. */
+enum status trigger_decide_model(struct trigger *t, struct arena *a, struct model *model, const char *name,
+                                 const uint8_t *body, size_t len, struct buf *out, struct decision_brief *brief,
+                                 struct json_problems *problems, struct error *e) MUST_USE;
+
+/* ---- menus ------------------------------------------------------------------------------------------------------ */
 
 /* A menu as posted is checked (names, models, classes, targets); the draft's revision is returned. */
 enum status trigger_menu_create(struct trigger *t, const struct json *menu, const char **name, int64_t *revision,
                                 struct arena *a, struct json_problems *problems, struct error *e) MUST_USE;
-/* Resolves aliases to versions and targets to thresholds, freezes both, loads the models and swaps the running menu. */
+/* Resolves aliases to versions and targets to thresholds, freezes both, loads the models and swaps the running menu.
+ * An activated revision stays as it was frozen: activating it again runs the same models and thresholds. */
 enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t revision, struct json_problems *problems,
                                   struct error *e) MUST_USE;
-/* Whether a menu is active and its models are loaded, for /readyz. */
+/* The same with the prescales of `column`, one of the menu's columns; NULL: the first, or none where the menu has none. */
+enum status trigger_menu_activate_column(struct trigger *t, const char *name, int64_t revision, const char *column,
+                                         struct json_problems *problems, struct error *e) MUST_USE;
+/* Whether a menu is active and its models are loaded, for /readyz.  *menu_name lives as long as the trigger. */
 bool trigger_ready(struct trigger *t, const char **menu_name, int64_t *revision);
 
+/* Whether prescale `n` of path keeps the event: hash64 over path, run, lumi, event with the menu's seed, modulo n, is 0.
+ * The same on every machine, and in replay.  n = 0 keeps nothing. */
+bool trigger_prescale_keeps(uint64_t seed, const char *path, int64_t run, int64_t lumi, int64_t event, int64_t n);
+
+/* errors: events that were refused.  by_reason[enum trigger_reason]. */
 struct trigger_counters { int64_t accepted, rejected, errors, by_reason[8]; };
 struct trigger_counters trigger_counters(struct trigger *t);
 

@@ -278,16 +278,16 @@ static void test_numbers_that_are_not_finite_are_named_by_element(void **state)
 static void test_values_of_the_wrong_type_are_named(void **state)
 {
     struct fixture *f = *state;
-    ASSERT_PROBLEMS(f, "[1,2]", " wrong_type");
-    ASSERT_PROBLEMS(f, "null", " wrong_type");
-    ASSERT_PROBLEMS(f, "{\"schema\":1}", "/schema wrong_type");
-    ASSERT_PROBLEMS(f, WITH_ELECTRON("\"Electron\":[]"), "/collections/Electron wrong_type");
+    ASSERT_PROBLEMS(f, "[1,2]", " type");
+    ASSERT_PROBLEMS(f, "null", " type");
+    ASSERT_PROBLEMS(f, "{\"schema\":1}", "/schema type");
+    ASSERT_PROBLEMS(f, WITH_ELECTRON("\"Electron\":[]"), "/collections/Electron type");
     ASSERT_PROBLEMS(f, WITH_ELECTRON("\"Electron\":{\"PT\":41.7,\"Eta\":[\"x\"],\"Phi\":[[1]],\"Charge\":[true]}"),
-                    "/collections/Electron/PT wrong_type", "/collections/Electron/Eta/0 wrong_type",
-                    "/collections/Electron/Phi/0 wrong_type", "/collections/Electron/Charge/0 wrong_type");
-    ASSERT_PROBLEMS(f, EVENT("\"options\":[],\"event\":3,\"recipe\":null,"), "/options wrong_type", "/event wrong_type",
-                    "/recipe wrong_type");
-    ASSERT_PROBLEMS(f, "{\"schema\":\"hlf/1\",\"hlf\":\"x\"}", "/hlf wrong_type");
+                    "/collections/Electron/PT type", "/collections/Electron/Eta/0 type",
+                    "/collections/Electron/Phi/0 type", "/collections/Electron/Charge/0 type");
+    ASSERT_PROBLEMS(f, EVENT("\"options\":[],\"event\":3,\"recipe\":null,"), "/options type", "/event type",
+                    "/recipe type");
+    ASSERT_PROBLEMS(f, "{\"schema\":\"hlf/1\",\"hlf\":\"x\"}", "/hlf type");
     ASSERT_PROBLEMS(f, "{\"schema\":\"hlf/1\",\"hlf\":[1,2]}", "/hlf length_mismatch");
     ASSERT_PROBLEMS(f, "{\"schema\":\"hlf/1\",\"hlf\":[" NUMBERS ",1]}", "/hlf length_mismatch");
 }
@@ -296,12 +296,12 @@ static void test_integers_are_checked_for_fractions_and_range(void **state)
 {
     struct fixture *f = *state;
     ASSERT_PROBLEMS(f, WITH_JET("\"Jet\":{\"PT\":[1,2,3],\"Eta\":[1,2,3],\"Phi\":[1,2,3],\"BTag\":[0.5,-1,4294967296]}"),
-                    "/collections/Jet/BTag/0 wrong_type", "/collections/Jet/BTag/1 out_of_range",
+                    "/collections/Jet/BTag/0 type", "/collections/Jet/BTag/1 out_of_range",
                     "/collections/Jet/BTag/2 out_of_range");
     ASSERT_PROBLEMS(f, WITH_ELECTRON("\"Electron\":{\"PT\":[1,2],\"Eta\":[1,2],\"Phi\":[1,2],\"Charge\":[2147483648,-2147483649]}"),
                     "/collections/Electron/Charge/0 out_of_range", "/collections/Electron/Charge/1 out_of_range");
     ASSERT_PROBLEMS(f, EVENT("\"event\":{\"run\":-1,\"lumi\":1.5,\"event\":9223372036854775808},"), "/event/run out_of_range",
-                    "/event/lumi wrong_type", "/event/event out_of_range");
+                    "/event/lumi type", "/event/event out_of_range");
     ASSERT_PROBLEMS(f, EVENT("\"options\":{\"deadline_ms\":-1},"), "/options/deadline_ms out_of_range");
 }
 
@@ -315,11 +315,11 @@ static void test_collections_and_features_together_are_refused(void **state)
 static void test_options_and_schema_take_known_values_only(void **state)
 {
     struct fixture *f = *state;
-    ASSERT_PROBLEMS(f, "{\"schema\":\"delphes-event/2\"}", "/schema unknown_schema");
+    ASSERT_PROBLEMS(f, "{\"schema\":\"delphes-event/2\"}", "/schema choice");
     ASSERT_PROBLEMS(f, EVENT("\"options\":{\"return\":[\"scores\",\"all\",3],\"log\":\"always\"},"),
-                    "/options/return/1 unknown_value", "/options/return/2 wrong_type", "/options/log not_supported");
-    ASSERT_PROBLEMS(f, EVENT("\"options\":{\"model\":\"\"},"), "/options/model invalid_name");
-    ASSERT_PROBLEMS(f, EVENT("\"recipe\":\"a\\u0000b\","), "/recipe invalid_name");
+                    "/options/return/1 choice", "/options/return/2 type", "/options/log not_supported");
+    ASSERT_PROBLEMS(f, EVENT("\"options\":{\"model\":\"\"},"), "/options/model text");
+    ASSERT_PROBLEMS(f, EVENT("\"recipe\":\"a\\u0000b\","), "/recipe text");
     static const char *const wrong[] = {"yesterday", "2026-11-23", "2026-11-23 10:05:33Z", "2026-11-23T10:05:33",
                                         "2026-11-23T10:05:33.Z", "2026-11-23T10:05:33+1:00", "2026-11-23T10:05:33Zx"};
     static const char *const right[] = {"2026-11-23T10:05:33Z", "2026-11-23t10:05:33.5z", "2026-11-23T10:05:33.123456+02:00"};
