@@ -7,6 +7,7 @@
 #include "server/config.h"
 #include "server/http/http.h"
 #include "server/jobs/jobs.h"
+#include "server/live/prom.h"
 #include "server/registry/registry.h"
 #include "server/store/store.h"
 #include "server/trigger/trigger.h"
@@ -17,9 +18,12 @@ struct app {
     struct registry *registry;
     struct trigger *trigger;
     struct jobs *jobs;
+    struct prom *prom;
     struct http *http;
     int64_t started_us;
-    _Atomic bool draining;
+    _Atomic bool ready;                /* everything above is there */
+    _Atomic bool draining;             /* SIGTERM has come */
+    _Atomic bool inspecting;           /* one files:inspect at a time: see server/handlers/files.c */
 };
 
 #endif

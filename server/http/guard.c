@@ -110,8 +110,8 @@ static bool host_is_ours(const struct http *h, const char *name)
         return true;
     if (!strchr(name, '.') || ends_with(name, ".localhost"))
         return true;
-    for (const char *const *p = h->options.hosts; p && *p; p++)
-        if (strcasecmp(*p, name) == 0)
+    for (size_t i = 0; i < h->options.n_hosts; i++)
+        if (strcasecmp(h->options.hosts[i], name) == 0)
             return true;
     return false;
 }
@@ -134,7 +134,7 @@ static bool guard_names(struct exchange *x, const char *host)
     if (!host_is_ours(x->http, name)) {
         respond_problem(&x->q, &x->r, "host_not_allowed", NULL,
                         "This service does not answer for the host name '%s'; use its address, or list the name in "
-                        "allowed_hosts.", name);
+                        "allowed_host.", name);
         return false;
     }
     const char *origin = request_header(&x->q, "Origin");

@@ -138,7 +138,8 @@ struct http_options {
     size_t address_limit;              /* connections from one address; 0: as connection_limit */
     int request_seconds;               /* from first byte to the whole body, else the connection is shut */
     int idle_seconds;                  /* between two requests of a connection; 0: 60 */
-    const char *const *hosts;          /* names with a dot that a Host header may have, NULL-terminated; may be NULL */
+    const char *const *hosts;          /* names with a dot that a Host header may have; outlive the listener */
+    size_t n_hosts;
     const struct route *routes;        /* outlives the listener */
     size_t n_routes;
     struct http_observer observer;     /* its functions may be NULL */

@@ -22,7 +22,7 @@ const struct problem_kind problem_kinds[] = {
      "there, or ask whoever runs the service to add its folder."},
     {"host_not_allowed", 403, false, "Host name not allowed",
      "The Host header has a public name that this service was not told about.  Use the numeric address or localhost, "
-     "or list the name under allowed_hosts."},
+     "or list the name under allowed_host."},
     {"cross_origin", 403, false, "Request from another origin",
      "A browser sent this from a page of another origin.  Pages may change things only on the service they came from."},
     {"not_found", 404, false, "Not found", "There is no such thing: see the list that the path begins with."},
@@ -53,6 +53,8 @@ const struct problem_kind problem_kinds[] = {
     {"busy", 503, true, "Busy", "A limit of the service is reached for the moment.  Retry-After says when to try again."},
     {"draining", 503, true, "Draining", "The service is shutting down; what it has accepted is kept."},
     {"out_of_memory", 503, true, "Out of memory", "The request needs more memory than a request may have, or is left."},
+    {"deadline_exceeded", 504, true, "Deadline exceeded",
+     "The event's deadline_ms had passed before it was scored; nothing was scored."},
     {"storage_full", 507, true, "Storage full", "The disk or quota of the data folder is full."},
 };
 const size_t n_problem_kinds = ARRAY_LEN(problem_kinds);

@@ -307,9 +307,9 @@ static void count_done(void *ctx, size_t route, enum http_method method, int sta
 MAYBE_UNUSED static struct http_options test_options(struct test_server *s, int request_seconds, int idle_seconds,
                                                      size_t connections)
 {
-    static const char *const hosts[] = {"trigger.example.org", NULL};
+    static const char *const hosts[] = {"trigger.example.org"};
     return (struct http_options){.address = "127.0.0.1", .threads = 2, .connection_limit = connections,
-                                 .request_seconds = request_seconds, .idle_seconds = idle_seconds, .hosts = hosts,
+                                 .request_seconds = request_seconds, .idle_seconds = idle_seconds, .hosts = hosts, .n_hosts = 1,
                                  .routes = test_routes, .n_routes = ARRAY_LEN(test_routes),
                                  .observer = {s, count_begun, count_done}};
 }

@@ -1,0 +1,37 @@
+/* server/config.h
+ *
+ * The daemon's settings: one field table, read from defaults, then a JSON file, then DLTRIGGER_* variables, then flags;
+ * the later wins.  --help, --print-config and the README's list come from the same table. */
+#ifndef DLT_SERVER_CONFIG_H
+#define DLT_SERVER_CONFIG_H
+
+#include "core/base.h"
+
+struct config {
+    const char *listen;                /* as given; host and port are its parts */
+    const char *data_dir;
+    struct field_list data_root;       /* const char *: real paths */
+    int64_t http_threads, workers, threads;        /* 0 in the input: chosen from the cores; never 0 after loading */
+    int64_t connection_limit, request_seconds, idle_seconds;
+    double drain_grace_seconds, drain_seconds;
+    int log_level;                     /* enum log_level */
+    const char *port_file;
+    struct field_list allowed_host;    /* const char * */
+
+    char host[64];                     /* numeric */
+    uint16_t port;
+};
+extern const struct field config_fields[];
+
+enum config_action { CONFIG_RUN, CONFIG_HELP, CONFIG_VERSION, CONFIG_PRINT, CONFIG_ROUTES };
+
+/* Strings live in `a`; get_env is getenv but in tests.  ARGUMENT, RANGE, FORMAT, NOTFOUND: say what is wrong and where it
+ * came from.  With an action other than RUN and PRINT nothing is checked but the flags up to it. */
+enum status config_load(struct arena *a, int argc, char **argv, char *(*get_env)(const char *name), struct config *out,
+                        enum config_action *action, struct error *e) MUST_USE;
+/* The list of flags, as --help prints it. */
+enum status config_print_help(struct buf *out, struct error *e) MUST_USE;
+/* The settings as a JSON file that --config reads back. */
+enum status config_print_json(const struct config *c, struct buf *out, struct error *e) MUST_USE;
+
+#endif

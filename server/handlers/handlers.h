@@ -1,0 +1,41 @@
+/* server/handlers/handlers.h
+ *
+ * The functions of the route table, one file a noun.  Each reads its request, asks one module, and writes the answer;
+ * what is wrong with a request has been answered when a request_... or page_... function says false. */
+#ifndef DLT_SERVER_HANDLERS_H
+#define DLT_SERVER_HANDLERS_H
+
+#include "server/app.h"
+
+typedef void handler_fn(struct app *app, struct request *q, struct response *r);
+
+handler_fn handle_health, handle_ready, handle_started;                              /* health.c */
+handler_fn handle_index, handle_info, handle_openapi, handle_problem_page;           /* meta.c */
+handler_fn handle_metrics;                                                           /* metrics.c */
+handler_fn handle_job_kinds;                                                         /* job_kinds.c */
+handler_fn handle_job_submit, handle_job_list, handle_job_get, handle_job_cancel, handle_job_retry;        /* jobs.c */
+handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
+handler_fn handle_dataset_list, handle_dataset_get;                                  /* datasets.c */
+handler_fn handle_model_list, handle_model_get, handle_model_version, handle_model_artifact;               /* models.c */
+handler_fn handle_evaluation_list, handle_evaluation_get;                            /* evaluations.c */
+handler_fn handle_recipe_list, handle_recipe_get;                                    /* recipes.c */
+handler_fn handle_file_inspect;                                                      /* files.c */
+handler_fn handle_decide;                                                            /* trigger.c */
+handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
+
+/* ---- artifacts.c: what datasets, models and evaluations have in common ------------------------------------------------ */
+
+/* id, name, version (models), sha256, job_id, created_at; never the folder. */
+struct json *artifact_to_json(const struct artifact_row *row);
+/* GET of a list: ?limit &cursor &name. */
+void respond_artifacts(struct app *app, struct request *q, struct response *r, const char *kind);
+/* The row by id; false: already answered. */
+bool find_artifact(struct app *app, struct request *q, struct response *r, const char *kind, const char *id,
+                   struct artifact_row *out) MUST_USE;
+/* Moves the members of `from` behind those of `to`. */
+void json_merge(struct json *to, struct json *from);
+
+/* JSON text that the store keeps, as a value; null for NULL and what does not parse. */
+struct json *stored_json(const char *text);
+
+#endif

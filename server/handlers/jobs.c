@@ -1,0 +1,135 @@
+/* server/handlers/jobs.c
+ *
+ * Jobs: submit, list, look, cancel, retry. */
+#include "server/handlers/handlers.h"
+
+static const char *const no_query[] = {NULL};
+
+/* The job as it is now. */
+static void respond_job(struct app *app, struct request *q, struct response *r, const char *id, int status)
+{
+    struct job_row row;
+    struct error e;
+    if (jobs_get(app->jobs, &q->arena, id, &row, &e) != STATUS_OK)
+        respond_error(q, r, &e);
+    else if (status == 200)
+        respond_json_tagged(q, r, jobs_to_json(&row));
+    else
+        respond_json(q, r, status, jobs_to_json(&row));
+}
+
+void handle_job_submit(struct app *app, struct request *q, struct response *r)
+{
+    struct json_problems problems = {.n = 0};
+    struct json *body;
+    struct error e;
+    char id[40];
+    if (!request_query_known(q, r, no_query) || !request_json(q, r, false, &body))
+        return;
+    enum status s = jobs_submit(app->jobs, body, id, &problems, &e);
+    json_free(body);
+    if (s == STATUS_ARGUMENT)
+        respond_problem(q, r, "invalid_request", &problems, "%s.", e.text);
+    else if (s != STATUS_OK)
+        respond_error(q, r, &e);
+    if (s != STATUS_OK)
+        return;
+    response_header(r, "Location", arena_printf(&q->arena, "/api/v1/jobs/%s", id));
+    respond_job(app, q, r, id, 202);
+}
+
+/* ---- lists ----------------------------------------------------------------------------------------------------------- */
+
+static bool read_filter(struct request *q, struct response *r, struct job_filter *f)
+{
+    f->kind = request_query(q, "kind");
+    f->state = request_query(q, "state");
+    f->pipeline_id = request_query(q, "pipeline_id");
+    if (f->kind && !job_kind_find(f->kind))
+        respond_problem(q, r, "invalid_query", NULL, "There is no job kind '%s'.", f->kind);
+    else if (f->state && job_state_parse(f->state) < 0)
+        respond_problem(q, r, "invalid_query", NULL, "There is no job state '%s'.", f->state);
+    else
+        return true;
+    return false;
+}
+
+/* Rows of the store, with the progress that this process has in memory for those that run. */
+static enum status list_to_json(struct app *app, struct request *q, struct job_row *rows, size_t n, struct json *items,
+                                struct error *e)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (rows[i].state == JOB_RUNNING || rows[i].state == JOB_CANCELLING)
+            TRY(jobs_get(app->jobs, &q->arena, rows[i].id, &rows[i], e));
+        json_push(items, jobs_to_json(&rows[i]));
+    }
+    return STATUS_OK;
+}
+
+void handle_job_list(struct app *app, struct request *q, struct response *r)
+{
+    static const char *const filters[] = {"kind", "state", "pipeline_id", NULL};
+    struct page page;
+    struct job_filter filter = {0};
+    struct job_row *rows;
+    struct error e;
+    size_t n;
+    if (!page_read(q, r, filters, &page) || !read_filter(q, r, &filter))
+        return;
+    filter.before = page.before;
+    filter.limit = page.limit + 1;                     /* one more tells whether there is a next page */
+    struct json *items = json_new_array();
+    enum status s = store_jobs_list(app->store, &q->arena, &filter, &rows, &n, &e);
+    bool more = s == STATUS_OK && n > page.limit;
+    if (s == STATUS_OK)
+        s = list_to_json(app, q, rows, more ? page.limit : n, items, &e);
+    if (s == STATUS_OK) {
+        respond_page(q, r, &page, items, more ? rows[page.limit - 1].id : NULL);
+        return;
+    }
+    json_free(items);
+    respond_error(q, r, &e);
+}
+
+void handle_job_get(struct app *app, struct request *q, struct response *r)
+{
+    if (request_query_known(q, r, no_query))
+        respond_job(app, q, r, q->params[0], 200);
+}
+
+/* ---- actions --------------------------------------------------------------------------------------------------------- */
+
+/* The body of an action has no members yet; one that has is refused like any unknown member. */
+static bool action_body_is_empty(struct request *q, struct response *r)
+{
+    static const struct field no_fields[] = {FIELD_END};
+    char nothing[1];
+    return request_query_known(q, r, no_query) && request_fields(q, r, true, no_fields, nothing);
+}
+
+/* `done`: 200 when the job is final already, 202 when it still has to get there. */
+static void respond_action(struct app *app, struct request *q, struct response *r, enum status s, const struct error *e)
+{
+    struct job_row row;
+    struct error get_e;
+    if (s != STATUS_OK)
+        respond_error(q, r, e);
+    else if (jobs_get(app->jobs, &q->arena, q->params[0], &row, &get_e) != STATUS_OK)
+        respond_error(q, r, &get_e);
+    else
+        respond_json(q, r, job_state_final(row.state) ? 200 : 202, jobs_to_json(&row));
+}
+
+void handle_job_cancel(struct app *app, struct request *q, struct response *r)
+{
+    struct error e;
+    if (action_body_is_empty(q, r))
+        respond_action(app, q, r, jobs_cancel(app->jobs, q->params[0], &e), &e);
+}
+
+void handle_job_retry(struct app *app, struct request *q, struct response *r)
+{
+    struct error e;
+    if (action_body_is_empty(q, r))
+        respond_action(app, q, r, jobs_retry(app->jobs, q->params[0], &e), &e);
+}

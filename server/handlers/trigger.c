@@ -1,0 +1,48 @@
+/* server/handlers/trigger.c
+ *
+ * POST /api/v1/trigger/decisions: the hot path.  The decision's JSON is written straight into the response. */
+#include "server/handlers/handlers.h"
+
+/* The code of the problem, as api.md has it for this route; NULL: what the status alone says. */
+static const char *problem_of(enum status s, const struct decision_brief *brief)
+{
+    switch (s) {
+    case STATUS_FORMAT:   return "malformed_json";
+    case STATUS_ARGUMENT:
+    case STATUS_RANGE:    return "invalid_event";
+    case STATUS_NOTFOUND:
+    case STATUS_BUSY:     return brief->reason;        /* no_active_menu, deadline_exceeded */
+    default:              return NULL;
+    }
+}
+
+static void respond_undecided(struct app *app, struct request *q, struct response *r, const struct decision_brief *brief,
+                              const struct json_problems *problems, const struct error *e)
+{
+    const char *code = problem_of(e->status, brief);
+    prom_undecided(app->prom, code ? code : "other");
+    if (code)
+        respond_problem(q, r, code, problems, "%s.", e->text);
+    else
+        respond_error(q, r, e);
+}
+
+void handle_decide(struct app *app, struct request *q, struct response *r)
+{
+    struct decision_brief brief = {.reason = NULL};
+    struct json_problems problems;
+    struct error e;
+    problems.n = 0;                                    /* its 9 kB need no zeroing */
+    if (trigger_decide_at(app->trigger, &q->arena, q->arrived_ns, q->body, q->body_len, &r->body, &brief, &problems, &e) != STATUS_OK) {
+        respond_undecided(app, q, r, &brief, &problems, &e);
+        return;
+    }
+    prom_decided(app->prom, &brief);
+    response_header(r, "X-Trigger-Accept", brief.accept ? "1" : "0");
+    response_header(r, "Server-Timing",
+                    arena_printf(&q->arena, "parse;dur=%.3f, feat;dur=%.3f, infer;dur=%.3f, total;dur=%.3f",
+                                 (double)brief.parse_us * 1e-3, (double)brief.features_us * 1e-3,
+                                 (double)brief.compute_us * 1e-3, (double)brief.total_us * 1e-3));
+    r->status = 200;
+    r->content_type = "application/json";
+}

@@ -1,0 +1,183 @@
+/* server/main.c
+ *
+ * dltriggerd, from top to bottom: settings, log, store, registry, trigger, jobs, http, loop; then the same backwards.
+ * What each part does when the process stops is in server/README.md. */
+#include "server/app.h"
+
+#include "server/loop/loop.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* ---- what only prints ------------------------------------------------------------------------------------------------ */
+
+static int print_routes(void)
+{
+    for (size_t i = 0; i < n_routes; i++)
+        printf("%s %s %s\n", http_method_name(routes[i].method), routes[i].path, routes[i].operation_id);
+    return EXIT_DONE;
+}
+
+static int print(enum config_action action, const struct config *config)
+{
+    struct buf text;
+    struct error e;
+    enum status s = STATUS_OK;
+    if (action == CONFIG_ROUTES)
+        return print_routes();
+    buf_init(&text, 1 << 20);
+    if (action == CONFIG_HELP)
+        s = config_print_help(&text, &e);
+    else if (action == CONFIG_PRINT)
+        s = config_print_json(config, &text, &e);
+    else
+        s = buf_printf(&text, &e, "dltriggerd %s (%s)\n", DLT_VERSION, DLT_BUILD_ID);
+    if (s == STATUS_OK)
+        fwrite(text.data, 1, text.len, stdout);
+    else
+        fprintf(stderr, "dltriggerd: %s\n", e.text);
+    buf_fini(&text);
+    return s == STATUS_OK ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- parts ----------------------------------------------------------------------------------------------------------- */
+
+/* Each connection is a descriptor, and so is each file of a job. */
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum status start_jobs(struct app *app, struct error *e)
+{
+    const struct config *c = app->config;
+    struct jobs_options o = {
+        .data_dir = c->data_dir,
+        .data_roots = c->data_root.items,
+        .n_data_roots = c->data_root.n_items,
+        .workers = (size_t)c->workers,
+        .threads_per_job = (size_t)c->threads,
+    };
+    return jobs_start(app->store, &o, &app->jobs, e);
+}
+
+static enum status start_http(struct app *app, struct error *e)
+{
+    const struct config *c = app->config;
+    struct http_options o = {
+        .address = c->host,
+        .port = c->port,
+        .threads = (size_t)c->http_threads,
+        .connection_limit = (size_t)c->connection_limit,
+        .request_seconds = (int)c->request_seconds,
+        .idle_seconds = (int)c->idle_seconds,
+        .hosts = c->allowed_host.items,
+        .n_hosts = c->allowed_host.n_items,
+        .routes = routes,
+        .n_routes = n_routes,
+        .observer = {app->prom, prom_http_begun, prom_http_done},
+    };
+    return http_start(app, &o, &app->http, e);
+}
+
+/* "127.0.0.1:43211", for whoever started the service on port 0. */
+static enum status write_port_file(const struct app *app, struct error *e)
+{
+    char text[96];
+    if (!app->config->port_file)
+        return STATUS_OK;
+    int n = snprintf(text, sizeof text, strchr(app->config->host, ':') ? "[%s]:%u\n" : "%s:%u\n", app->config->host,
+                     http_port(app->http));
+    if (file_write_atomic(app->config->port_file, text, (size_t)n, e) != STATUS_OK)
+        return error_wrap(e, "port_file");
+    return STATUS_OK;
+}
+
+static void announce(const struct app *app)
+{
+    bool v6 = strchr(app->config->host, ':') != NULL;
+    fprintf(stderr, "no keys configured: loopback only\n");
+    fprintf(stderr, "dltriggerd %s ready on http://%s%s%s:%u\n", DLT_VERSION, v6 ? "[" : "", app->config->host,
+            v6 ? "]" : "", http_port(app->http));
+}
+
+static void begin_drain(void *ctx)
+{
+    struct app *app = ctx;
+    app->draining = true;
+    http_drain(app->http);
+}
+
+/* ---- from top to bottom ---------------------------------------------------------------------------------------------- */
+
+static enum status serve(struct app *app, struct error *e)
+{
+    const struct config *c = app->config;
+    enum status s;
+    TRY(store_open(c->data_dir, &app->store, e));
+    TRY_OR(s = registry_create(app->store, &app->registry, e), close_store);
+    TRY_OR(s = trigger_create(app->store, app->registry, &app->trigger, e), destroy_registry);
+    TRY_OR(s = prom_create(routes, n_routes, &app->prom, e), destroy_trigger);
+    TRY_OR(s = start_jobs(app, e), destroy_prom);
+    TRY_OR(s = start_http(app, e), stop_jobs);
+    app->ready = true;
+    s = write_port_file(app, e);
+    if (s == STATUS_OK) {
+        announce(app);
+        s = loop_run(c->drain_grace_seconds, begin_drain, app, e);
+    }
+    if (c->port_file)
+        unlink(c->port_file);
+    http_stop(app->http, (int)c->drain_seconds);
+stop_jobs:
+    jobs_stop(app->jobs);
+destroy_prom:
+    prom_destroy(app->prom);
+destroy_trigger:
+    trigger_destroy(app->trigger);
+destroy_registry:
+    registry_destroy(app->registry);
+close_store:
+    store_close(app->store);
+    return s;
+}
+
+int main(int argc, char **argv)
+{
+    struct arena arena;
+    struct config config;
+    enum config_action action = CONFIG_RUN;
+    struct error e;
+    loop_ignore_sigpipe();
+    arena_init(&arena, 8 << 20);
+    if (config_load(&arena, argc, argv, getenv, &config, &action, &e) != STATUS_OK) {
+        fprintf(stderr, "dltriggerd: %s\n", e.text);
+        arena_fini(&arena);
+        return EXIT_USAGE;
+    }
+    int exit_status = EXIT_DONE;
+    if (action == CONFIG_RUN) {
+        struct app app = {.config = &config, .started_us = time_unix_us()};
+        log_set((enum log_level)config.log_level, NULL, NULL);
+        raise_descriptor_limit();
+        if (serve(&app, &e) != STATUS_OK) {
+            fprintf(stderr, "dltriggerd: %s\n", e.text);
+            exit_status = EXIT_FAILED;
+        } else {
+            log_line(LOG_INFO, "stopped");
+        }
+    } else {
+        exit_status = print(action, &config);
+    }
+    arena_fini(&arena);
+    return exit_status;
+}
