@@ -6,7 +6,8 @@
 
 size_t pq_type_size(enum pq_type t)
 {
-    static const size_t sizes[] = {[PQ_BOOL] = 1, [PQ_I32] = 4, [PQ_I64] = 8, [PQ_F32] = 4, [PQ_F64] = 8, [PQ_STRING] = 8};
+    static const size_t sizes[] = {
+        [PQ_BOOL] = 1, [PQ_I32] = 4, [PQ_I64] = 8, [PQ_F32] = 4, [PQ_F64] = 8, [PQ_STRING] = 8};
     check((unsigned)t < ARRAY_LEN(sizes));
     return sizes[t];
 }
@@ -23,7 +24,7 @@ void column_init(struct column_values *c, enum pq_type type, size_t max_bytes)
 
 void column_limit(struct column_values *c, size_t max_bytes)
 {
-    size_t max = max_bytes + sizeof(uint64_t);         /* offsets are one more than their rows or values */
+    size_t max = max_bytes + sizeof(uint64_t); /* offsets are one more than their rows or values */
     c->data.max = c->ends.max = c->starts.max = c->null.max = max;
 }
 
@@ -65,12 +66,12 @@ static enum status add_null_flags(struct column_values *c, size_t n, struct erro
 
 /* Moves the n_full items of v[n] apart so that they stand where def == max: from the back, as source and destination
  * overlap.  v[from - 1] is then still in its old place, and for offsets always exists. */
-#define DEFINE_SPREAD(name, type, gap)                                                          \
-    static void name(type *v, const uint8_t *def, unsigned max, size_t n, size_t n_full)        \
-    {                                                                                           \
-        size_t from = n_full;                                                                   \
-        for (size_t i = n; i-- > 0 && from <= i;)                                               \
-            v[i] = def[i] == max ? v[--from] : (gap);                                           \
+#define DEFINE_SPREAD(name, type, gap)                                                                                 \
+    static void name(type *v, const uint8_t *def, unsigned max, size_t n, size_t n_full)                               \
+    {                                                                                                                  \
+        size_t from = n_full;                                                                                          \
+        for (size_t i = n; i-- > 0 && from <= i;)                                                                      \
+            v[i] = def[i] == max ? v[--from] : (gap);                                                                  \
     }
 DEFINE_SPREAD(spread_u8, uint8_t, 0)
 DEFINE_SPREAD(spread_u32, uint32_t, 0)
@@ -173,8 +174,8 @@ static enum status add_list_rows(struct column_values *c, const struct schema_le
     return STATUS_OK;
 }
 
-enum status column_add_rows(struct column_values *c, const struct schema_levels *shape, const struct page_levels *levels,
-                            struct error *e)
+enum status column_add_rows(struct column_values *c, const struct schema_levels *shape,
+                            const struct page_levels *levels, struct error *e)
 {
     if (levels->n == 0)
         return STATUS_OK;
@@ -185,7 +186,7 @@ enum status column_finish(struct column_values *c, bool list, struct pq_values *
 {
     if (list)
         TRY(buf_append(&c->starts, &(uint64_t){c->n_values}, sizeof(uint64_t), e));
-    TRY(buf_reserve(&c->data, 1, e));  /* never NULL, even of no values */
+    TRY(buf_reserve(&c->data, 1, e)); /* never NULL, even of no values */
     *out = (struct pq_values){.n_rows = c->n_rows,
                               .n_values = c->n_values,
                               .data = c->data.data,

@@ -23,7 +23,7 @@ void column_limit(struct column_values *c, size_t max_bytes);          /* from n
 void column_fini(struct column_values *c);
 /* Empties it, keeping the buffers. */
 enum status column_begin(struct column_values *c, struct error *e) MUST_USE;
-/* Room for n more values of fixed size, or for n more strings' offsets.  Fails: NOMEM (beyond the stated maximum too). */
+/* Room for n more values of fixed size, or for n more strings' offsets.  Fails: NOMEM (also beyond the maximum). */
 enum status column_slot_reserve(struct column_values *c, size_t n, struct error *e) MUST_USE;
 
 /* The entries of one page.  Either array is NULL when the column has no such levels. */
@@ -33,8 +33,8 @@ struct page_levels {
 };
 /* Makes rows of entries whose n_full values were appended to `c` just now.
  * Fails: FORMAT (levels that fit no list), UNSUPPORTED (null elements), NOMEM. */
-enum status column_add_rows(struct column_values *c, const struct schema_levels *shape, const struct page_levels *levels,
-                            struct error *e) MUST_USE;
+enum status column_add_rows(struct column_values *c, const struct schema_levels *shape,
+                            const struct page_levels *levels, struct error *e) MUST_USE;
 
 /* Closes the last row and hands out pointers into the buffers. */
 enum status column_finish(struct column_values *c, bool list, struct pq_values *out, struct error *e) MUST_USE;

@@ -6,7 +6,7 @@
 
 #include "core/parquet/levels.h"
 
-enum { BATCH = 1024 };                 /* dictionary indices decoded at a time, on the stack */
+enum { BATCH = 1024 }; /* dictionary indices decoded at a time, on the stack */
 
 /* ---- plain ----------------------------------------------------------------------------------------------- */
 
@@ -93,15 +93,25 @@ static enum status decode_rle(const struct encoded_values *in, struct column_val
 
 /* ---- dictionaries ---------------------------------------------------------------------------------------- */
 
-#define DEFINE_GATHER(name, type)                                                                  \
-    static void name(void *to, const void *from, const uint32_t *index, size_t n)                  \
-    {                                                                                              \
-        for (size_t i = 0; i < n; i++)                                                             \
-            ((type *)to)[i] = ((const type *)from)[index[i]];                                      \
+#define DEFINE_GATHER(name, type)                                                                                      \
+    static void name(void *to, const void *from, const uint32_t *index, size_t n)                                      \
+    {                                                                                                                  \
+        for (size_t i = 0; i < n; i++)                                                                                 \
+            ((type *)to)[i] = ((const type *)from)[index[i]];                                                          \
     }
 DEFINE_GATHER(gather_u8, uint8_t)
 DEFINE_GATHER(gather_u32, uint32_t)
 DEFINE_GATHER(gather_u64, uint64_t)
+
+static void gather_fixed(void *to, const void *from, size_t size, const uint32_t *index, size_t n)
+{
+    if (size == 1)
+        gather_u8(to, from, index, n);
+    else if (size == 4)
+        gather_u32(to, from, index, n);
+    else
+        gather_u64(to, from, index, n);
+}
 
 static enum status gather_strings(const struct column_values *d, const uint32_t *index, size_t n,
                                   struct column_values *out, struct error *e)
@@ -129,7 +139,7 @@ static enum status gather(const struct column_values *d, const uint32_t *index, 
     if (out->type == PQ_STRING)
         TRY(gather_strings(d, index, n, out, e));
     else
-        (size == 1 ? gather_u8 : size == 4 ? gather_u32 : gather_u64)(out->data.data + out->data.len, d->data.data, index, n);
+        gather_fixed(out->data.data + out->data.len, d->data.data, size, index, n);
     if (out->type != PQ_STRING)
         out->data.len += n * size;
     out->n_values += n;
@@ -167,17 +177,19 @@ static enum status decode_dictionary(const struct encoded_values *in, struct col
 
 /* ---- table ----------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
 static const struct encoding encodings[] = {
-    {PARQUET_PLAIN, "PLAIN", decode_plain},
-    {PARQUET_PLAIN_DICTIONARY, "PLAIN_DICTIONARY", decode_dictionary},
-    {PARQUET_RLE, "RLE", decode_rle},
-    {PARQUET_BIT_PACKED, "BIT_PACKED", NULL},
-    {5, "DELTA_BINARY_PACKED", NULL},
-    {6, "DELTA_LENGTH_BYTE_ARRAY", NULL},
-    {7, "DELTA_BYTE_ARRAY", NULL},
-    {PARQUET_RLE_DICTIONARY, "RLE_DICTIONARY", decode_dictionary},
-    {9, "BYTE_STREAM_SPLIT", NULL},
+    {PARQUET_PLAIN,            "PLAIN",                   decode_plain},
+    {PARQUET_PLAIN_DICTIONARY, "PLAIN_DICTIONARY",        decode_dictionary},
+    {PARQUET_RLE,              "RLE",                     decode_rle},
+    {PARQUET_BIT_PACKED,       "BIT_PACKED",              NULL},
+    {5,                        "DELTA_BINARY_PACKED",     NULL},
+    {6,                        "DELTA_LENGTH_BYTE_ARRAY", NULL},
+    {7,                        "DELTA_BYTE_ARRAY",        NULL},
+    {PARQUET_RLE_DICTIONARY,   "RLE_DICTIONARY",          decode_dictionary},
+    {9,                        "BYTE_STREAM_SPLIT",       NULL},
 };
+/* clang-format on */
 
 enum status encoding_decode(int id, const struct encoded_values *in, struct column_values *out, struct error *e)
 {

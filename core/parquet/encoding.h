@@ -21,6 +21,7 @@ struct encoding {
 };
 
 /* Decodes, or fails with UNSUPPORTED naming the encoding. */
-enum status encoding_decode(int id, const struct encoded_values *in, struct column_values *out, struct error *e) MUST_USE;
+enum status encoding_decode(int id, const struct encoded_values *in, struct column_values *out,
+                            struct error *e) MUST_USE;
 
 #endif

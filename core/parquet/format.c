@@ -4,16 +4,18 @@
  * bytes of 3; DEFLATE 258 bytes of 2 bits; a zstd block 128 KiB of 4 bytes. */
 #include "core/parquet/format.h"
 
+/* clang-format off */
 static const struct parquet_codec codecs[] = {
-    {0, "UNCOMPRESSED", true, CODEC_NONE, 1},
-    {1, "SNAPPY", true, CODEC_SNAPPY, 22},
-    {2, "GZIP", true, CODEC_GZIP, 1032},
-    {3, "LZO", false, CODEC_NONE, 1},
-    {4, "BROTLI", false, CODEC_NONE, 1},
-    {5, "LZ4 (deprecated framing)", false, CODEC_NONE, 1},
-    {6, "ZSTD", true, CODEC_ZSTD, 32768},
-    {7, "LZ4_RAW", false, CODEC_NONE, 1},
+    {0, "UNCOMPRESSED",             true,  CODEC_NONE,   1},
+    {1, "SNAPPY",                   true,  CODEC_SNAPPY, 22},
+    {2, "GZIP",                     true,  CODEC_GZIP,   1032},
+    {3, "LZO",                      false, CODEC_NONE,   1},
+    {4, "BROTLI",                   false, CODEC_NONE,   1},
+    {5, "LZ4 (deprecated framing)", false, CODEC_NONE,   1},
+    {6, "ZSTD",                     true,  CODEC_ZSTD,   32768},
+    {7, "LZ4_RAW",                  false, CODEC_NONE,   1},
 };
+/* clang-format on */
 
 const struct parquet_codec *parquet_codec_find(int id)
 {

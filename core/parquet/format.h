@@ -59,6 +59,6 @@ enum {
     PARQUET_PAGE_HEADER_BYTES_MAX = 1 << 20,     /* statistics of long strings may sit in a page header */
     PARQUET_SCHEMA_DEPTH_MAX = 64
 };
-#define PARQUET_COLUMN_BYTES_MAX ((size_t)1 << 30)                       /* decoded values of one column of a row group */
+#define PARQUET_COLUMN_BYTES_MAX ((size_t)1 << 30)               /* decoded values of a column of a row group */
 
 #endif

@@ -118,7 +118,10 @@ static void unpack_u8(struct rle_reader *r, uint8_t *out, size_t n)
         out[i] = (uint8_t)packed_at(r, r->packed_bit);
 }
 
-static size_t at_most(size_t a, size_t b) { return a < b ? a : b; }
+static size_t at_most(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
 
 size_t rle_read_u32(struct rle_reader *r, uint32_t *out, size_t n)
 {
@@ -230,7 +233,7 @@ enum status levels_read(int encoding, struct span bytes, unsigned max, uint8_t *
 
 /* ---- writing --------------------------------------------------------------------------------------------- */
 
-enum { GROUPS_MAX = 63 };              /* of a bit-packed run: its head then stays one byte */
+enum { GROUPS_MAX = 63 }; /* of a bit-packed run: its head then stays one byte */
 
 void rle_writer_init(struct rle_writer *w, struct buf *out, unsigned width)
 {
@@ -238,7 +241,10 @@ void rle_writer_init(struct rle_writer *w, struct buf *out, unsigned width)
     *w = (struct rle_writer){.out = out, .width = width};
 }
 
-static void put_byte(struct buf *out, uint8_t b) { out->data[out->len++] = b; }
+static void put_byte(struct buf *out, uint8_t b)
+{
+    out->data[out->len++] = b;
+}
 
 static enum status put_group(struct rle_writer *w, struct error *e)
 {

@@ -43,7 +43,8 @@ static const char *text_of(struct footer_reader *r, struct span s)
 
 static void read_integer_type(struct thrift_reader *t, struct schema_element *s)
 {
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         if (f.id == 1)
             s->int_bits = thrift_i32(t, &f);
         else if (f.id == 2)
@@ -55,7 +56,8 @@ static void read_integer_type(struct thrift_reader *t, struct schema_element *s)
 
 static void read_logical(struct thrift_reader *t, struct schema_element *s)
 {
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         s->logical = f.id;
         if (f.id == PARQUET_LOGICAL_INTEGER && f.type == THRIFT_STRUCT)
             read_integer_type(t, s);
@@ -78,22 +80,32 @@ static void read_element(struct footer_reader *r, struct schema_element *s, bool
 {
     struct thrift_reader *t = &r->t;
     *s = (struct schema_element){.name = "", .type = -1, .repetition = -1, .converted = PARQUET_CONVERTED_NONE};
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
         case 1:
             s->type = thrift_i32(t, &f);
             if (s->type < 0)
                 thrift_fault(t, "a negative physical type");
             break;
-        case 3: s->repetition = thrift_i32(t, &f); break;
-        case 4: s->name = text_of(r, thrift_binary(t, &f)); break;
-        case 5: s->n_children = thrift_i32(t, &f); break;
-        case 6: s->converted = thrift_i32(t, &f); break;
+        case 3:
+            s->repetition = thrift_i32(t, &f);
+            break;
+        case 4:
+            s->name = text_of(r, thrift_binary(t, &f));
+            break;
+        case 5:
+            s->n_children = thrift_i32(t, &f);
+            break;
+        case 6:
+            s->converted = thrift_i32(t, &f);
+            break;
         case 10:
             thrift_struct(t, &f);
             read_logical(t, s);
             break;
-        default: thrift_skip(t, &f);
+        default:
+            thrift_skip(t, &f);
         }
     }
     check_element(t, s, root);
@@ -104,15 +116,35 @@ static void read_element(struct footer_reader *r, struct schema_element *s, bool
 static void read_statistics(struct thrift_reader *t, struct meta_statistics *s)
 {
     struct meta_statistics old = {0};
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
-        case 1: old.max = thrift_binary(t, &f); old.has_max = true; break;
-        case 2: old.min = thrift_binary(t, &f); old.has_min = true; break;
-        case 3: s->n_nulls = thrift_i64(t, &f); s->has_nulls = true; break;
-        case 5: s->max = thrift_binary(t, &f); s->has_max = s->ordered = true; break;
-        case 6: s->min = thrift_binary(t, &f); s->has_min = s->ordered = true; break;
-        case 9: s->n_nans = thrift_i64(t, &f); s->has_nans = true; break;
-        default: thrift_skip(t, &f);
+        case 1:
+            old.max = thrift_binary(t, &f);
+            old.has_max = true;
+            break;
+        case 2:
+            old.min = thrift_binary(t, &f);
+            old.has_min = true;
+            break;
+        case 3:
+            s->n_nulls = thrift_i64(t, &f);
+            s->has_nulls = true;
+            break;
+        case 5:
+            s->max = thrift_binary(t, &f);
+            s->has_max = s->ordered = true;
+            break;
+        case 6:
+            s->min = thrift_binary(t, &f);
+            s->has_min = s->ordered = true;
+            break;
+        case 9:
+            s->n_nans = thrift_i64(t, &f);
+            s->has_nans = true;
+            break;
+        default:
+            thrift_skip(t, &f);
         }
     }
     if (!s->ordered) {
@@ -127,21 +159,37 @@ static void read_chunk_meta(struct thrift_reader *t, struct meta_chunk *c)
 {
     c->present = true;
     c->type = c->codec = -1;
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
-        case 1: c->type = thrift_i32(t, &f); break;
-        case 4: c->codec = thrift_i32(t, &f); break;
-        case 5: c->n_values = thrift_i64(t, &f); break;
-        case 6: c->uncompressed_bytes = thrift_i64(t, &f); break;
-        case 7: c->compressed_bytes = thrift_i64(t, &f); break;
-        case 9: c->data_page_offset = thrift_i64(t, &f); break;
-        case 11: c->dictionary_page_offset = thrift_i64(t, &f); break;
+        case 1:
+            c->type = thrift_i32(t, &f);
+            break;
+        case 4:
+            c->codec = thrift_i32(t, &f);
+            break;
+        case 5:
+            c->n_values = thrift_i64(t, &f);
+            break;
+        case 6:
+            c->uncompressed_bytes = thrift_i64(t, &f);
+            break;
+        case 7:
+            c->compressed_bytes = thrift_i64(t, &f);
+            break;
+        case 9:
+            c->data_page_offset = thrift_i64(t, &f);
+            break;
+        case 11:
+            c->dictionary_page_offset = thrift_i64(t, &f);
+            break;
         case 12:
             thrift_struct(t, &f);
             c->statistics = (struct meta_statistics){0};
             read_statistics(t, &c->statistics);
             break;
-        default: thrift_skip(t, &f);
+        default:
+            thrift_skip(t, &f);
         }
     }
 }
@@ -149,9 +197,12 @@ static void read_chunk_meta(struct thrift_reader *t, struct meta_chunk *c)
 static void read_chunk(struct thrift_reader *t, struct meta_chunk *c)
 {
     *c = (struct meta_chunk){0};
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
-        case 1: c->elsewhere = thrift_binary(t, &f).len > 0; break;
+        case 1:
+            c->elsewhere = thrift_binary(t, &f).len > 0;
+            break;
         case 3:
             thrift_struct(t, &f);
             read_chunk_meta(t, c);
@@ -161,7 +212,8 @@ static void read_chunk(struct thrift_reader *t, struct meta_chunk *c)
             c->encrypted = true;
             thrift_skip(t, &f);
             break;
-        default: thrift_skip(t, &f);
+        default:
+            thrift_skip(t, &f);
         }
     }
 }
@@ -170,7 +222,8 @@ static void read_row_group(struct footer_reader *r, struct meta_row_group *g)
 {
     struct thrift_reader *t = &r->t;
     *g = (struct meta_row_group){.n_rows = -1};
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
         case 1:
             if (g->chunks)
@@ -180,8 +233,11 @@ static void read_row_group(struct footer_reader *r, struct meta_row_group *g)
             for (size_t i = 0; i < g->n_chunks && g->chunks; i++)
                 read_chunk(t, &g->chunks[i]);
             break;
-        case 3: g->n_rows = thrift_i64(t, &f); break;
-        default: thrift_skip(t, &f);
+        case 3:
+            g->n_rows = thrift_i64(t, &f);
+            break;
+        default:
+            thrift_skip(t, &f);
         }
     }
     if (g->n_rows < 0)
@@ -194,7 +250,8 @@ static void read_key_value(struct footer_reader *r, struct pq_key_value *kv)
 {
     struct thrift_reader *t = &r->t;
     *kv = (struct pq_key_value){"", ""};
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         if (f.id == 1)
             kv->key = text_of(r, thrift_binary(t, &f));
         else if (f.id == 2)
@@ -206,7 +263,8 @@ static void read_key_value(struct footer_reader *r, struct pq_key_value *kv)
 
 static void read_order(struct thrift_reader *t, uint8_t *order)
 {
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         *order = (uint8_t)(f.id > 0 && f.id <= PARQUET_ORDER_IEEE754 ? f.id : PARQUET_ORDER_NONE);
         thrift_skip(t, &f);
     }
@@ -216,7 +274,8 @@ static void read_order(struct thrift_reader *t, uint8_t *order)
 static void read_file_list(struct footer_reader *r, const struct thrift_field *f, struct meta_file *m)
 {
     struct thrift_reader *t = &r->t;
-    if ((f->id == 2 && m->elements) || (f->id == 4 && m->row_groups) || (f->id == 5 && m->meta) || (f->id == 7 && m->orders))
+    if ((f->id == 2 && m->elements) || (f->id == 4 && m->row_groups) || (f->id == 5 && m->meta) ||
+        (f->id == 7 && m->orders))
         thrift_fault(t, "a list given twice");
     switch (f->id) {
     case 2:
@@ -250,15 +309,23 @@ enum status meta_read_file(struct arena *a, const uint8_t *p, size_t n, struct m
     *out = (struct meta_file){.n_rows = -1, .created_by = ""};
     struct footer_reader r = {.t = thrift_reader_of(p, n), .a = a};
     struct thrift_reader *t = &r.t;
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
         case 2:
         case 4:
         case 5:
-        case 7: read_file_list(&r, &f, out); break;
-        case 3: out->n_rows = thrift_i64(t, &f); break;
-        case 6: out->created_by = text_of(&r, thrift_binary(t, &f)); break;
-        default: thrift_skip(t, &f);
+        case 7:
+            read_file_list(&r, &f, out);
+            break;
+        case 3:
+            out->n_rows = thrift_i64(t, &f);
+            break;
+        case 6:
+            out->created_by = text_of(&r, thrift_binary(t, &f));
+            break;
+        default:
+            thrift_skip(t, &f);
         }
     }
     if (r.no_memory)
@@ -273,24 +340,40 @@ enum status meta_read_file(struct arena *a, const uint8_t *p, size_t n, struct m
 
 static void read_data_header(struct thrift_reader *t, struct meta_page *p)
 {
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
-        case 1: p->n_values = thrift_i32(t, &f); break;
-        case 2: p->encoding = thrift_i32(t, &f); break;
-        case 3: p->def_encoding = thrift_i32(t, &f); break;
-        case 4: p->rep_encoding = thrift_i32(t, &f); break;
-        default: thrift_skip(t, &f);
+        case 1:
+            p->n_values = thrift_i32(t, &f);
+            break;
+        case 2:
+            p->encoding = thrift_i32(t, &f);
+            break;
+        case 3:
+            p->def_encoding = thrift_i32(t, &f);
+            break;
+        case 4:
+            p->rep_encoding = thrift_i32(t, &f);
+            break;
+        default:
+            thrift_skip(t, &f);
         }
     }
 }
 
 static void read_dictionary_header(struct thrift_reader *t, struct meta_page *p)
 {
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
-        case 1: p->n_values = thrift_i32(t, &f); break;
-        case 2: p->encoding = thrift_i32(t, &f); break;
-        default: thrift_skip(t, &f);
+        case 1:
+            p->n_values = thrift_i32(t, &f);
+            break;
+        case 2:
+            p->encoding = thrift_i32(t, &f);
+            break;
+        default:
+            thrift_skip(t, &f);
         }
     }
 }
@@ -298,16 +381,32 @@ static void read_dictionary_header(struct thrift_reader *t, struct meta_page *p)
 static void read_data_header_v2(struct thrift_reader *t, struct meta_page *p)
 {
     p->is_compressed = true;
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
-        case 1: p->n_values = thrift_i32(t, &f); break;
-        case 2: p->n_nulls = thrift_i32(t, &f); break;
-        case 3: p->n_rows = thrift_i32(t, &f); break;
-        case 4: p->encoding = thrift_i32(t, &f); break;
-        case 5: p->def_bytes = thrift_i32(t, &f); break;
-        case 6: p->rep_bytes = thrift_i32(t, &f); break;
-        case 7: p->is_compressed = thrift_bool(t, &f); break;
-        default: thrift_skip(t, &f);
+        case 1:
+            p->n_values = thrift_i32(t, &f);
+            break;
+        case 2:
+            p->n_nulls = thrift_i32(t, &f);
+            break;
+        case 3:
+            p->n_rows = thrift_i32(t, &f);
+            break;
+        case 4:
+            p->encoding = thrift_i32(t, &f);
+            break;
+        case 5:
+            p->def_bytes = thrift_i32(t, &f);
+            break;
+        case 6:
+            p->rep_bytes = thrift_i32(t, &f);
+            break;
+        case 7:
+            p->is_compressed = thrift_bool(t, &f);
+            break;
+        default:
+            thrift_skip(t, &f);
         }
     }
     p->def_encoding = p->rep_encoding = PARQUET_RLE;
@@ -316,8 +415,8 @@ static void read_data_header_v2(struct thrift_reader *t, struct meta_page *p)
 /* Header structs by page type: fields 5 to 8 of PageHeader. */
 static void read_body_header(struct thrift_reader *t, const struct thrift_field *f, struct meta_page *p)
 {
-    static const int type_of_field[] = {[5] = PARQUET_DATA_PAGE, [6] = PARQUET_INDEX_PAGE, [7] = PARQUET_DICTIONARY_PAGE,
-                                        [8] = PARQUET_DATA_PAGE_V2};
+    static const int type_of_field[] = {
+        [5] = PARQUET_DATA_PAGE, [6] = PARQUET_INDEX_PAGE, [7] = PARQUET_DICTIONARY_PAGE, [8] = PARQUET_DATA_PAGE_V2};
     if (type_of_field[f->id] != p->type || p->has_body_header || f->id == 6) {
         thrift_skip(t, f);
         return;
@@ -334,15 +433,26 @@ static void read_body_header(struct thrift_reader *t, const struct thrift_field 
 
 enum status meta_read_page(const uint8_t *p, size_t n, struct meta_page *out, size_t *header_bytes, struct error *e)
 {
-    *out = (struct meta_page){.type = -1, .encoding = -1, .def_encoding = -1, .rep_encoding = -1, .uncompressed_bytes = -1,
+    *out = (struct meta_page){.type = -1,
+                              .encoding = -1,
+                              .def_encoding = -1,
+                              .rep_encoding = -1,
+                              .uncompressed_bytes = -1,
                               .compressed_bytes = -1};
     *header_bytes = 0;
     struct thrift_reader reader = thrift_reader_of(p, n), *t = &reader;
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         switch (f.id) {
-        case 1: out->type = thrift_i32(t, &f); break;
-        case 2: out->uncompressed_bytes = thrift_i32(t, &f); break;
-        case 3: out->compressed_bytes = thrift_i32(t, &f); break;
+        case 1:
+            out->type = thrift_i32(t, &f);
+            break;
+        case 2:
+            out->uncompressed_bytes = thrift_i32(t, &f);
+            break;
+        case 3:
+            out->compressed_bytes = thrift_i32(t, &f);
+            break;
         case 4:
             out->crc = (uint32_t)thrift_i32(t, &f);
             out->has_crc = true;
@@ -350,8 +460,11 @@ enum status meta_read_page(const uint8_t *p, size_t n, struct meta_page *out, si
         case 5:
         case 6:
         case 7:
-        case 8: read_body_header(t, &f, out); break;
-        default: thrift_skip(t, &f);
+        case 8:
+            read_body_header(t, &f, out);
+            break;
+        default:
+            thrift_skip(t, &f);
         }
     }
     if (thrift_short(t))

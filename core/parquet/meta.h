@@ -1,7 +1,7 @@
 /* core/parquet/meta.h
  *
- * The footer (FileMetaData) and page headers as C structs: read from untrusted bytes and written.  Offsets and sizes are
- * as the file states them; who uses one holds it against the file first. */
+ * The footer (FileMetaData) and page headers as C structs: read from untrusted bytes and written.  Offsets and sizes
+ * are as the file states them; who uses one holds it against the file first. */
 #ifndef DLT_CORE_PARQUET_META_H
 #define DLT_CORE_PARQUET_META_H
 
@@ -47,7 +47,8 @@ struct meta_file {
 
 /* Reads a footer.  Spans point into [p, p+n), which must outlive `out`; the rest is allocated from `a`, whose maximum
  * bounds what a hostile footer can cost.  Fails: FORMAT, NOMEM. */
-enum status meta_read_file(struct arena *a, const uint8_t *p, size_t n, struct meta_file *out, struct error *e) MUST_USE;
+enum status meta_read_file(struct arena *a, const uint8_t *p, size_t n, struct meta_file *out,
+                           struct error *e) MUST_USE;
 
 struct meta_page {
     int type;                          /* enum parquet_page_type */
@@ -63,7 +64,8 @@ struct meta_page {
 
 /* Reads one page header from the front of [p, p+n).  *header_bytes receives its length; 0 when more bytes are needed to
  * tell (OK is returned, *out is meaningless).  Fails: FORMAT. */
-enum status meta_read_page(const uint8_t *p, size_t n, struct meta_page *out, size_t *header_bytes, struct error *e) MUST_USE;
+enum status meta_read_page(const uint8_t *p, size_t n, struct meta_page *out, size_t *header_bytes,
+                           struct error *e) MUST_USE;
 
 /* ---- writing --------------------------------------------------------------------------------------------- */
 

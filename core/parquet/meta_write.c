@@ -55,7 +55,7 @@ static void put_statistics(struct thrift_writer *w, int id, const struct meta_st
 static void put_chunk(struct thrift_writer *w, const struct pq_column *column, const struct meta_chunk *c)
 {
     thrift_put_begin(w);
-    thrift_put_i64(w, 2, 0);           /* file_offset: deprecated, 0 says that the metadata is here alone */
+    thrift_put_i64(w, 2, 0); /* file_offset: deprecated, 0 says that the metadata is here alone */
     thrift_put_struct(w, 3);
     thrift_put_i32(w, 1, c->type);
     thrift_put_list(w, 2, THRIFT_I32, 2);
@@ -68,7 +68,7 @@ static void put_chunk(struct thrift_writer *w, const struct pq_column *column, c
     thrift_put_i64(w, 7, c->compressed_bytes);
     thrift_put_i64(w, 9, c->data_page_offset);
     put_statistics(w, 12, &c->statistics);
-    thrift_put_list(w, 13, THRIFT_STRUCT, 1);      /* encoding_stats: all data pages are PLAIN */
+    thrift_put_list(w, 13, THRIFT_STRUCT, 1); /* encoding_stats: all data pages are PLAIN */
     thrift_put_begin(w);
     thrift_put_i32(w, 1, c->data_page_type);
     thrift_put_i32(w, 2, PARQUET_PLAIN);
@@ -116,7 +116,7 @@ enum status meta_put_footer(struct buf *out, const struct meta_footer *footer, s
 {
     struct thrift_writer w = thrift_writer_of(out, e);
     thrift_put_begin(&w);
-    thrift_put_i32(&w, 1, 1);          /* version: "writers should always populate 1" */
+    thrift_put_i32(&w, 1, 1); /* version: "writers should always populate 1" */
     schema_put(&w, 2, footer->columns, footer->n_columns);
     thrift_put_i64(&w, 3, footer->n_rows);
     thrift_put_list(&w, 4, THRIFT_STRUCT, footer->n_row_groups);

@@ -11,8 +11,8 @@
 #include <inttypes.h>
 
 enum {
-    WINDOW_BYTES = 256 << 10,          /* read at once where pages are small: fewer calls, still within the cache */
-    HEADER_GUESS = 256                 /* read behind a page, so that the next header comes with it */
+    WINDOW_BYTES = 256 << 10, /* read at once where pages are small: fewer calls, still within the cache */
+    HEADER_GUESS = 256        /* read behind a page, so that the next header comes with it */
 };
 
 void page_buffers_init(struct page_buffers *b)
@@ -33,9 +33,18 @@ void page_buffers_fini(struct page_buffers *b)
 
 /* ---- window ---------------------------------------------------------------------------------------------- */
 
-static size_t in_window(const struct chunk_reader *r) { return r->buffers->window.len - r->window_at; }
-static uint64_t chunk_left(const struct chunk_reader *r) { return r->end - r->offset + in_window(r); }
-static uint64_t position(const struct chunk_reader *r) { return r->offset - in_window(r); }
+static size_t in_window(const struct chunk_reader *r)
+{
+    return r->buffers->window.len - r->window_at;
+}
+static uint64_t chunk_left(const struct chunk_reader *r)
+{
+    return r->end - r->offset + in_window(r);
+}
+static uint64_t position(const struct chunk_reader *r)
+{
+    return r->offset - in_window(r);
+}
 
 /* At least `need` unread bytes in the window (need <= chunk_left), more where that saves a call. */
 static enum status fill_window(struct chunk_reader *r, size_t need, struct error *e)
@@ -82,7 +91,8 @@ static enum status check_sizes(struct chunk_reader *r, const struct meta_page *p
 {
     size_t packed = (size_t)page->compressed_bytes, plain = (size_t)page->uncompressed_bytes;
     if (packed > chunk_left(r))
-        return error_set(e, STATUS_FORMAT, "it claims %zu bytes, %" PRIu64 " remain in the chunk", packed, chunk_left(r));
+        return error_set(e, STATUS_FORMAT, "it claims %zu bytes, %" PRIu64 " remain in the chunk", packed,
+                         chunk_left(r));
     if (plain > PARQUET_PAGE_BYTES_MAX || packed > PARQUET_PAGE_BYTES_MAX)
         return error_set(e, STATUS_RANGE, "it claims %zu bytes (%zu stored); at most %d are read", plain, packed,
                          PARQUET_PAGE_BYTES_MAX);
@@ -118,7 +128,8 @@ struct page_parts {
 };
 
 /* v1: everything is compressed together; levels that exist are preceded by their length, except BIT_PACKED ones. */
-static enum status take_levels_v1(struct cursor *c, int encoding, unsigned max, size_t n, struct span *out, struct error *e)
+static enum status take_levels_v1(struct cursor *c, int encoding, unsigned max, size_t n, struct span *out,
+                                  struct error *e)
 {
     if (max == 0)
         return STATUS_OK;
@@ -153,8 +164,8 @@ static enum status split_v2(struct chunk_reader *r, const struct meta_page *page
         return error_set(e, STATUS_FORMAT, "%zu bytes of levels in a page of %zu", levels, stored.len);
     parts->rep = (struct span){stored.data, rep};
     parts->def = (struct span){stored.data + rep, def};
-    return unpack(r, (struct span){stored.data + levels, stored.len - levels}, (size_t)page->uncompressed_bytes - levels,
-                  page->is_compressed, &parts->values, e);
+    return unpack(r, (struct span){stored.data + levels, stored.len - levels},
+                  (size_t)page->uncompressed_bytes - levels, page->is_compressed, &parts->values, e);
 }
 
 static enum status read_levels(struct chunk_reader *r, const struct meta_page *page, const struct page_parts *parts,

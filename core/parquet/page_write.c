@@ -52,8 +52,8 @@ static size_t plain_bytes(const struct pq_column *c, const struct pq_values *v, 
     return n * pq_type_size(c->type);
 }
 
-enum status page_last_row(const struct page_writer *w, const struct pq_column *c, const struct pq_values *v, size_t first,
-                          size_t *last, struct error *e)
+enum status page_last_row(const struct page_writer *w, const struct pq_column *c, const struct pq_values *v,
+                          size_t first, size_t *last, struct error *e)
 {
     size_t bytes = 0, row = first;
     if (!c->list && c->type != PQ_STRING) {
@@ -64,9 +64,10 @@ enum status page_last_row(const struct page_writer *w, const struct pq_column *c
     for (; row < v->n_rows; row++) {
         size_t value, end;
         page_value_range(c, v, row, row + 1, &value, &end);
-        size_t more = plain_bytes(c, v, value, end) + 1;       /* + 1: rows without values fill a page as well */
+        size_t more = plain_bytes(c, v, value, end) + 1; /* + 1: rows without values fill a page as well */
         if (more > ROW_BYTES_MAX)
-            return error_set(e, STATUS_RANGE, "row %zu holds %zu bytes; at most %zu can be written", row, more, ROW_BYTES_MAX);
+            return error_set(e, STATUS_RANGE, "row %zu holds %zu bytes; at most %zu can be written", row, more,
+                             ROW_BYTES_MAX);
         if (row > first && bytes + more > w->page_bytes)
             break;
         bytes += more;
@@ -153,7 +154,8 @@ static enum status pack(struct page_writer *w, bool *compressed, struct span *ou
     return STATUS_OK;
 }
 
-static enum status put_header(struct page_writer *w, const struct meta_page *page, struct page_bytes *out, struct error *e)
+static enum status put_header(struct page_writer *w, const struct meta_page *page, struct page_bytes *out,
+                              struct error *e)
 {
     w->header.len = 0;
     TRY(meta_put_page(&w->header, page, e));
@@ -190,11 +192,16 @@ enum status page_encode(struct page_writer *w, const struct pq_column *c, const 
     struct meta_page page = {.type = w->v2 ? PARQUET_DATA_PAGE_V2 : PARQUET_DATA_PAGE,
                              .uncompressed_bytes = (int32_t)(w->body.len + levels),
                              .compressed_bytes = (int32_t)(out->parts[3].len + levels),
-                             .has_crc = true, .crc = crc,
-                             .n_values = (int32_t)out->n_entries, .n_nulls = (int32_t)out->n_gaps,
+                             .has_crc = true,
+                             .crc = crc,
+                             .n_values = (int32_t)out->n_entries,
+                             .n_nulls = (int32_t)out->n_gaps,
                              .n_rows = (int32_t)(last - first),
-                             .encoding = PARQUET_PLAIN, .def_encoding = PARQUET_RLE, .rep_encoding = PARQUET_RLE,
-                             .def_bytes = (int32_t)w->def.len, .rep_bytes = (int32_t)w->rep.len,
+                             .encoding = PARQUET_PLAIN,
+                             .def_encoding = PARQUET_RLE,
+                             .rep_encoding = PARQUET_RLE,
+                             .def_bytes = (int32_t)w->def.len,
+                             .rep_bytes = (int32_t)w->rep.len,
                              .is_compressed = compressed};
     return put_header(w, &page, out, e);
 }

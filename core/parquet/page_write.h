@@ -22,8 +22,8 @@ void page_writer_fini(struct page_writer *w);
 void page_value_range(const struct pq_column *c, const struct pq_values *v, size_t first, size_t last, size_t *value,
                       size_t *end);
 /* Where the page that begins at row `first` ends.  Fails: RANGE (a row that no page can hold). */
-enum status page_last_row(const struct page_writer *w, const struct pq_column *c, const struct pq_values *v, size_t first,
-                          size_t *last, struct error *e) MUST_USE;
+enum status page_last_row(const struct page_writer *w, const struct pq_column *c, const struct pq_values *v,
+                          size_t first, size_t *last, struct error *e) MUST_USE;
 
 /* One page as it goes into the file, in order; the spans are good until the next page. */
 struct page_bytes {

@@ -67,8 +67,10 @@ void pq_writer_abort(struct pq_writer *w);                   /* closes and unlin
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
 struct pq_reader;
-/* Borrows `src`.  Columns that cannot be read (deeper nesting, INT96, ...) appear in the schema as unsupported and
- * fail only when they are asked for, with the construct named. */
+/* Borrows `src`, which must outlive the reader.  Columns that cannot be read (deeper nesting, INT96, ...) appear in the
+ * schema as unsupported and fail only when they are asked for, with the construct named.  Dates and times are read as
+ * the integers that are stored, strings as bytes of any kind.
+ * Fails: FORMAT, UNSUPPORTED (encrypted footer), RANGE (footer beyond 16 MiB), NOMEM, IO. */
 enum status pq_open(struct source *src, struct pq_reader **out, struct error *e) MUST_USE;
 void pq_close(struct pq_reader *r);
 size_t pq_n_columns(const struct pq_reader *r);
@@ -83,12 +85,15 @@ const char *pq_created_by(const struct pq_reader *r);
  * what would take more is NOMEM or RANGE.  Offsets and null flags are bounded likewise. */
 void pq_limit(struct pq_reader *r, size_t bytes);
 /* One column of one row group.  `out` points into buffers owned by the reader's slot for this column, valid until the
- * next pq_read of the same column or pq_close. */
+ * next pq_read of the same column or pq_close.  A null list is empty and has its flag in `null`.  Checksums of pages
+ * are verified where the file has them, and counts of values and rows always.
+ * Fails: FORMAT, UNSUPPORTED (construct, encoding or codec named; null list elements), RANGE, NOMEM, IO; *out is then
+ * all zeros and the reader can go on with other columns. */
 enum status pq_read(struct pq_reader *r, size_t group, size_t column, struct pq_values *out, struct error *e) MUST_USE;
 
-/* Bounds of the values in a column of a row group, as the file states them: of numbers only; 64-bit integers are rounded
- * outwards to doubles; NaNs are no bounds and may be there besides.  Empty lists count as nulls; nulls -1: not stated. */
-struct pq_statistics { bool present; double min, max; int64_t nulls; };
+/* Bounds of the values in a column of a row group, as the file states them: of numbers only; 64-bit integers are
+ * rounded outwards to doubles; NaNs are no bounds and may be there besides.  Empty lists count as nulls. */
+struct pq_statistics { bool present; double min, max; int64_t nulls; };          /* nulls -1: not stated */
 struct pq_statistics pq_stats(const struct pq_reader *r, size_t group, size_t column);
 
 #endif

@@ -14,7 +14,7 @@ struct column_slot {
 };
 
 struct pq_reader {
-    struct source *source;             /* borrowed */
+    struct source *source; /* borrowed */
     struct arena arena;
     struct meta_file file;
     uint64_t footer_at;
@@ -42,7 +42,8 @@ static enum status read_footer(struct pq_reader *r, struct span *footer, struct 
         return error_set(e, STATUS_FORMAT, "not a Parquet file, or one that was not finished (no PAR1 at both ends)");
     uint32_t n = load_le32(tail);
     if (n > PARQUET_FOOTER_BYTES_MAX)
-        return error_set(e, STATUS_RANGE, "a footer of %u bytes; at most %d are read", (unsigned)n, PARQUET_FOOTER_BYTES_MAX);
+        return error_set(e, STATUS_RANGE, "a footer of %u bytes; at most %d are read", (unsigned)n,
+                         PARQUET_FOOTER_BYTES_MAX);
     if (n > size - PARQUET_MAGIC_LEN - sizeof tail)
         return error_set(e, STATUS_FORMAT, "a footer of %u bytes in a file of %" PRIu64, (unsigned)n, size);
     /* Structs in memory are larger than their bytes, by a bounded factor. */
@@ -62,7 +63,8 @@ static enum status check_row_groups(const struct pq_reader *r, struct error *e)
     for (size_t i = 0; i < r->file.n_row_groups; i++) {
         const struct meta_row_group *g = &r->file.row_groups[i];
         if (g->n_chunks != r->n_leaves)
-            return error_set(e, STATUS_FORMAT, "row group %zu has %zu columns, the schema %zu", i, g->n_chunks, r->n_leaves);
+            return error_set(e, STATUS_FORMAT, "row group %zu has %zu columns, the schema %zu", i, g->n_chunks,
+                             r->n_leaves);
         if (__builtin_add_overflow(n_rows, g->n_rows, &n_rows))
             return error_set(e, STATUS_FORMAT, "row group %zu: more rows than can be counted", i);
     }
@@ -115,10 +117,22 @@ void pq_close(struct pq_reader *r)
 
 /* ---- what the footer says -------------------------------------------------------------------------------- */
 
-size_t pq_n_columns(const struct pq_reader *r) { return r->n_columns; }
-size_t pq_n_row_groups(const struct pq_reader *r) { return r->file.n_row_groups; }
-int64_t pq_n_rows(const struct pq_reader *r) { return r->file.n_rows; }
-const char *pq_created_by(const struct pq_reader *r) { return r->file.created_by; }
+size_t pq_n_columns(const struct pq_reader *r)
+{
+    return r->n_columns;
+}
+size_t pq_n_row_groups(const struct pq_reader *r)
+{
+    return r->file.n_row_groups;
+}
+int64_t pq_n_rows(const struct pq_reader *r)
+{
+    return r->file.n_rows;
+}
+const char *pq_created_by(const struct pq_reader *r)
+{
+    return r->file.created_by;
+}
 
 const struct pq_column *pq_column_at(const struct pq_reader *r, size_t i)
 {
@@ -180,14 +194,15 @@ static enum status check_chunk(const struct pq_reader *r, const struct schema_co
     if (chunk->elsewhere)
         return error_set(e, STATUS_UNSUPPORTED, "its data is in another file");
     if (!chunk->present || chunk->type != (int)c->type)
-        return error_set(e, STATUS_FORMAT, "the row group says physical type %d, the schema %d", chunk->type, (int)c->type);
+        return error_set(e, STATUS_FORMAT, "the row group says physical type %d, the schema %d", chunk->type,
+                         (int)c->type);
     const struct parquet_codec *codec = parquet_codec_find(chunk->codec);
     if (!codec || !codec->readable)
         return error_set(e, STATUS_UNSUPPORTED, "compression %s (%d)", codec ? codec->name : "unknown", chunk->codec);
     if (chunk->n_values < 0 || chunk->compressed_bytes < 0 || (!c->column.list && chunk->n_values != g->n_rows) ||
         chunk->n_values < g->n_rows)
-        return error_set(e, STATUS_FORMAT, "%" PRId64 " values in %" PRId64 " bytes for %" PRId64 " rows", chunk->n_values,
-                         chunk->compressed_bytes, g->n_rows);
+        return error_set(e, STATUS_FORMAT, "%" PRId64 " values in %" PRId64 " bytes for %" PRId64 " rows",
+                         chunk->n_values, chunk->compressed_bytes, g->n_rows);
     size_t item = c->column.list ? 1 : pq_type_size(c->column.type);
     if ((uint64_t)chunk->n_values > r->column_bytes / item)
         return error_set(e, STATUS_RANGE, "%" PRId64 " values; at most %zu bytes are read at once", chunk->n_values,
@@ -204,7 +219,8 @@ static enum status chunk_extent(const struct pq_reader *r, const struct meta_chu
         first = chunk->dictionary_page_offset;
     if (first < PARQUET_MAGIC_LEN || (uint64_t)first > r->footer_at ||
         (uint64_t)chunk->compressed_bytes > r->footer_at - (uint64_t)first)
-        return error_set(e, STATUS_FORMAT, "%" PRId64 " bytes at %" PRId64 " lie outside the file's data (4 to %" PRIu64 ")",
+        return error_set(e, STATUS_FORMAT,
+                         "%" PRId64 " bytes at %" PRId64 " lie outside the file's data (4 to %" PRIu64 ")",
                          chunk->compressed_bytes, first, r->footer_at);
     out->offset = (uint64_t)first;
     out->end = out->offset + (uint64_t)chunk->compressed_bytes;
@@ -224,10 +240,12 @@ static struct column_slot *slot_of(struct pq_reader *r, size_t column)
     return s;
 }
 
-/* Room at the start for what the stored bytes can plausibly hold, so that large columns are not copied while growing. */
+/* Room at the start for what the stored bytes can plausibly hold, so that large columns are not copied while growing.
+ */
 static enum status reserve(struct column_slot *s, const struct meta_chunk *chunk, struct error *e)
 {
-    size_t size = pq_type_size(s->values.type), n = (size_t)chunk->n_values, likely = (size_t)chunk->compressed_bytes / size * 2;
+    size_t size = pq_type_size(s->values.type), n = (size_t)chunk->n_values,
+           likely = (size_t)chunk->compressed_bytes / size * 2;
     return column_slot_reserve(&s->values, n < likely ? n : likely, e);
 }
 
@@ -240,8 +258,11 @@ static enum status read_column(struct pq_reader *r, size_t group, size_t column,
     const struct meta_chunk *chunk = chunk_of(r, group, column);
     TRY(check_chunk(r, c, g, chunk, e));
     struct column_slot *s = slot_of(r, column);
-    struct chunk_reader reader = {.source = r->source, .buffers = &r->buffers, .column = c,
-                                  .codec = parquet_codec_find(chunk->codec), .budget = 2 * r->column_bytes,
+    struct chunk_reader reader = {.source = r->source,
+                                  .buffers = &r->buffers,
+                                  .column = c,
+                                  .codec = parquet_codec_find(chunk->codec),
+                                  .budget = 2 * r->column_bytes,
                                   .dictionary = &s->dictionary};
     TRY(chunk_extent(r, chunk, &reader, e));
     TRY(column_begin(&s->values, e));

@@ -11,7 +11,7 @@
 
 struct walk {
     const struct schema_element *elements;
-    size_t n, at;                      /* next element */
+    size_t n, at; /* next element */
     size_t n_leaves;
 };
 
@@ -76,8 +76,8 @@ static const char *set_type(struct schema_column *c, const struct schema_element
         [PARQUET_FIXED_LEN_BYTE_ARRAY] = "FIXED_LEN_BYTE_ARRAY values",
     };
     static const enum pq_type types[PARQUET_TYPE_COUNT] = {
-        [PARQUET_BOOLEAN] = PQ_BOOL,  [PARQUET_INT32] = PQ_I32,         [PARQUET_INT64] = PQ_I64, [PARQUET_FLOAT] = PQ_F32,
-        [PARQUET_DOUBLE] = PQ_F64,    [PARQUET_BYTE_ARRAY] = PQ_STRING,
+        [PARQUET_BOOLEAN] = PQ_BOOL, [PARQUET_INT32] = PQ_I32,  [PARQUET_INT64] = PQ_I64,
+        [PARQUET_FLOAT] = PQ_F32,    [PARQUET_DOUBLE] = PQ_F64, [PARQUET_BYTE_ARRAY] = PQ_STRING,
     };
     if (s->type >= PARQUET_TYPE_COUNT)
         return "a physical type unknown to this version";
@@ -120,7 +120,7 @@ static const char *set_list(struct schema_column *c, const struct schema_element
         return "lists of structs";
     size_t name_len = strlen(s->name);
     bool tuple = strncmp(s[1].name, s->name, name_len) == 0 && strcmp(s[1].name + name_len, "_tuple") == 0;
-    if (strcmp(s[1].name, "array") == 0 || tuple)      /* the repeated group is itself the element */
+    if (strcmp(s[1].name, "array") == 0 || tuple) /* the repeated group is itself the element */
         return "lists of structs";
     check(n >= 3);
     if (s[2].type < 0)
@@ -135,7 +135,8 @@ static const char *set_flat(struct schema_column *c, const struct schema_element
 {
     bool optional = s->repetition == PARQUET_OPTIONAL;
     c->column.optional = optional;
-    c->levels = (struct schema_levels){.max_def = optional, .null_row = optional ? 0 : -1, .empty_row = -1, .null_value = -1};
+    c->levels =
+        (struct schema_levels){.max_def = optional, .null_row = optional ? 0 : -1, .empty_row = -1, .null_value = -1};
     if (s->repetition == PARQUET_REPEATED) {
         c->column.list = true;
         c->levels = list_levels(false, false);
@@ -160,7 +161,8 @@ enum status schema_columns(struct arena *a, const struct schema_element *element
         return error_set(e, STATUS_FORMAT, "schema: no root group");
     size_t n = (size_t)elements[0].n_children;
     if (n > n_elements - 1)
-        return error_set(e, STATUS_FORMAT, "schema: the root claims %zu children, %zu elements remain", n, n_elements - 1);
+        return error_set(e, STATUS_FORMAT, "schema: the root claims %zu children, %zu elements remain", n,
+                         n_elements - 1);
     struct schema_column *out = ARENA_NEW(a, struct schema_column, n);
     if (!out)
         return error_set(e, STATUS_NOMEM, "schema of %zu columns", n);
@@ -184,15 +186,16 @@ enum status schema_columns(struct arena *a, const struct schema_element *element
 
 enum parquet_type schema_type_of(enum pq_type t)
 {
-    static const enum parquet_type types[] = {[PQ_BOOL] = PARQUET_BOOLEAN, [PQ_I32] = PARQUET_INT32,
-                                              [PQ_I64] = PARQUET_INT64,    [PQ_F32] = PARQUET_FLOAT,
-                                              [PQ_F64] = PARQUET_DOUBLE,   [PQ_STRING] = PARQUET_BYTE_ARRAY};
+    static const enum parquet_type types[] = {
+        [PQ_BOOL] = PARQUET_BOOLEAN, [PQ_I32] = PARQUET_INT32,  [PQ_I64] = PARQUET_INT64,
+        [PQ_F32] = PARQUET_FLOAT,    [PQ_F64] = PARQUET_DOUBLE, [PQ_STRING] = PARQUET_BYTE_ARRAY};
     return types[t];
 }
 
 struct schema_levels schema_levels_of(const struct pq_column *c)
 {
-    return c->list ? list_levels(false, false) : (struct schema_levels){.null_row = -1, .empty_row = -1, .null_value = -1};
+    return c->list ? list_levels(false, false)
+                   : (struct schema_levels){.null_row = -1, .empty_row = -1, .null_value = -1};
 }
 
 static enum status check_column(const struct pq_column *c, struct error *e)
@@ -203,8 +206,8 @@ static enum status check_column(const struct pq_column *c, struct error *e)
         return error_set(e, STATUS_ARGUMENT, "column %s: type %d does not exist", c->name, (int)c->type);
     bool integer = c->type == PQ_I32 || c->type == PQ_I64, narrow = c->bits == 8 || c->bits == 16;
     if ((c->bits != 0 && !(narrow && c->type == PQ_I32)) || (c->unsigned_ && !integer))
-        return error_set(e, STATUS_ARGUMENT, "column %s: %s integers of %d bits cannot be announced for its type", c->name,
-                         c->unsigned_ ? "unsigned" : "signed", c->bits);
+        return error_set(e, STATUS_ARGUMENT, "column %s: %s integers of %d bits cannot be announced for its type",
+                         c->name, c->unsigned_ ? "unsigned" : "signed", c->bits);
     if (c->optional)
         return error_set(e, STATUS_UNSUPPORTED, "column %s: columns with nulls are read, not written", c->name);
     return STATUS_OK;

@@ -30,7 +30,7 @@ struct schema_levels {
 };
 
 struct schema_column {
-    struct pq_column column;           /* `unsupported` set: the rest of this struct is meaningless but for the leaves */
+    struct pq_column column;           /* `unsupported` set: but for the leaves, the rest of this is meaningless */
     struct schema_levels levels;
     size_t first_leaf, n_leaves;       /* column chunks of a row group that belong to it */
     enum parquet_type type;
@@ -39,7 +39,8 @@ struct schema_column {
 /* Walks `elements` (depth first, root first).  Columns and texts are allocated from `a`.
  * Fails: FORMAT (the tree does not fit its element count, nests too deeply), NOMEM. */
 enum status schema_columns(struct arena *a, const struct schema_element *elements, size_t n_elements,
-                           struct schema_column **columns, size_t *n_columns, size_t *n_leaves, struct error *e) MUST_USE;
+                           struct schema_column **columns, size_t *n_columns, size_t *n_leaves,
+                           struct error *e) MUST_USE;
 
 /* How a column of ours is stored. */
 enum parquet_type schema_type_of(enum pq_type t);

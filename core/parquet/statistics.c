@@ -10,34 +10,34 @@
 
 enum { LANES = 16 };
 
-#define DEFINE_RANGE(name, type)                                                                   \
-    static size_t name(const type *v, size_t n, type *min, type *max)                              \
-    {                                                                                              \
-        type lo[LANES], hi[LANES];                                                                 \
-        uint32_t nan[LANES] = {0};                                                                 \
-        size_t i = 0, n_nans = 0;                                                                  \
-        for (int k = 0; k < LANES; k++) {                                                          \
-            lo[k] = *min;                                                                          \
-            hi[k] = *max;                                                                          \
-        }                                                                                          \
-        for (; n - i >= LANES; i += LANES)                                                         \
-            for (int k = 0; k < LANES; k++) {                                                      \
-                type x = v[i + k];                                                                 \
-                lo[k] = x < lo[k] ? x : lo[k];                                                     \
-                hi[k] = x > hi[k] ? x : hi[k];                                                     \
-                nan[k] += x != x;                                                                  \
-            }                                                                                      \
-        for (; i < n; i++) {                                                                       \
-            lo[0] = v[i] < lo[0] ? v[i] : lo[0];                                                   \
-            hi[0] = v[i] > hi[0] ? v[i] : hi[0];                                                   \
-            nan[0] += v[i] != v[i];                                                                \
-        }                                                                                          \
-        for (int k = 0; k < LANES; k++) {                                                          \
-            *min = lo[k] < *min ? lo[k] : *min;                                                    \
-            *max = hi[k] > *max ? hi[k] : *max;                                                    \
-            n_nans += nan[k];                                                                      \
-        }                                                                                          \
-        return n_nans;                                                                             \
+#define DEFINE_RANGE(name, type)                                                                                       \
+    static size_t name(const type *v, size_t n, type *min, type *max)                                                  \
+    {                                                                                                                  \
+        type lo[LANES], hi[LANES];                                                                                     \
+        uint32_t nan[LANES] = {0};                                                                                     \
+        size_t i = 0, n_nans = 0;                                                                                      \
+        for (int k = 0; k < LANES; k++) {                                                                              \
+            lo[k] = *min;                                                                                              \
+            hi[k] = *max;                                                                                              \
+        }                                                                                                              \
+        for (; n - i >= LANES; i += LANES)                                                                             \
+            for (int k = 0; k < LANES; k++) {                                                                          \
+                type x = v[i + k];                                                                                     \
+                lo[k] = x < lo[k] ? x : lo[k];                                                                         \
+                hi[k] = x > hi[k] ? x : hi[k];                                                                         \
+                nan[k] += x != x;                                                                                      \
+            }                                                                                                          \
+        for (; i < n; i++) {                                                                                           \
+            lo[0] = v[i] < lo[0] ? v[i] : lo[0];                                                                       \
+            hi[0] = v[i] > hi[0] ? v[i] : hi[0];                                                                       \
+            nan[0] += v[i] != v[i];                                                                                    \
+        }                                                                                                              \
+        for (int k = 0; k < LANES; k++) {                                                                              \
+            *min = lo[k] < *min ? lo[k] : *min;                                                                        \
+            *max = hi[k] > *max ? hi[k] : *max;                                                                        \
+            n_nans += nan[k];                                                                                          \
+        }                                                                                                              \
+        return n_nans;                                                                                                 \
     }
 DEFINE_RANGE(range_u8, uint8_t)
 DEFINE_RANGE(range_i32, int32_t)
@@ -57,7 +57,7 @@ void statistics_begin(struct statistics *s, const struct pq_column *column)
         s->min.f64 = INFINITY;
         s->max.f64 = -INFINITY;
     } else if (s->type == PQ_BOOL || s->unsigned_) {
-        s->min.u64 = UINT64_MAX;       /* all ones in each of the narrower members, too */
+        s->min.u64 = UINT64_MAX; /* all ones in each of the narrower members, too */
         s->max.u64 = 0;
     } else if (s->type == PQ_I32) {
         s->min.i32 = INT32_MAX;
@@ -91,11 +91,14 @@ static void add_strings(struct statistics *s, const struct pq_values *v, size_t 
 void statistics_add(struct statistics *s, const struct pq_values *v, size_t first, size_t last)
 {
     size_t n = last - first, n_nans = 0;
-    const uint8_t *p = n > 0 ? (const uint8_t *)v->data + (s->type == PQ_STRING ? 0 : first * pq_type_size(s->type)) : NULL;
+    const uint8_t *p =
+        n > 0 ? (const uint8_t *)v->data + (s->type == PQ_STRING ? 0 : first * pq_type_size(s->type)) : NULL;
     if (n == 0)
         return;
     switch (s->type) {
-    case PQ_BOOL: (void)range_u8(p, n, &s->min.u8, &s->max.u8); break;
+    case PQ_BOOL:
+        (void)range_u8(p, n, &s->min.u8, &s->max.u8);
+        break;
     case PQ_I32:
         if (s->unsigned_)
             (void)range_u32((const uint32_t *)p, n, &s->min.u32, &s->max.u32);
@@ -108,9 +111,15 @@ void statistics_add(struct statistics *s, const struct pq_values *v, size_t firs
         else
             (void)range_i64((const int64_t *)p, n, &s->min.i64, &s->max.i64);
         break;
-    case PQ_F32: n_nans = range_f32((const float *)p, n, &s->min.f32, &s->max.f32); break;
-    case PQ_F64: n_nans = range_f64((const double *)p, n, &s->min.f64, &s->max.f64); break;
-    case PQ_STRING: add_strings(s, v, first, last); break;
+    case PQ_F32:
+        n_nans = range_f32((const float *)p, n, &s->min.f32, &s->max.f32);
+        break;
+    case PQ_F64:
+        n_nans = range_f64((const double *)p, n, &s->min.f64, &s->max.f64);
+        break;
+    case PQ_STRING:
+        add_strings(s, v, first, last);
+        break;
     }
     s->n_bounded += n - n_nans;
     s->n_nans += n_nans;
@@ -137,7 +146,7 @@ struct meta_statistics statistics_finish(struct statistics *s, int64_t n_nulls)
         s->min.f64 = s->min.f64 == 0 ? -0.0 : s->min.f64;
         s->max.f64 = s->max.f64 == 0 ? 0.0 : s->max.f64;
     } else if (s->type == PQ_BOOL) {
-        s->min.u8 = s->min.u8 != 0;    /* any byte but 0 is stored as true */
+        s->min.u8 = s->min.u8 != 0; /* any byte but 0 is stored as true */
         s->max.u8 = s->max.u8 != 0;
     }
     out.min = (struct span){(const uint8_t *)&s->min, size};
@@ -165,12 +174,18 @@ static double bound(struct span bytes, const struct pq_column *c, bool is_min)
         return NAN;
     memcpy(&b, bytes.data, bytes.len);
     switch (c->type) {
-    case PQ_BOOL: return b.u8 & 1;
-    case PQ_I32: return c->unsigned_ ? (double)b.u32 : (double)b.i32;
-    case PQ_I64: return outward(c->unsigned_ ? (long double)b.u64 : (long double)b.i64, is_min);
-    case PQ_F32: return b.f32 == 0 ? (is_min ? -0.0 : 0.0) : b.f32;
-    case PQ_F64: return b.f64 == 0 ? (is_min ? -0.0 : 0.0) : b.f64;
-    case PQ_STRING: break;
+    case PQ_BOOL:
+        return b.u8 & 1;
+    case PQ_I32:
+        return c->unsigned_ ? (double)b.u32 : (double)b.i32;
+    case PQ_I64:
+        return outward(c->unsigned_ ? (long double)b.u64 : (long double)b.i64, is_min);
+    case PQ_F32:
+        return b.f32 == 0 ? (is_min ? -0.0 : 0.0) : b.f32;
+    case PQ_F64:
+        return b.f64 == 0 ? (is_min ? -0.0 : 0.0) : b.f64;
+    case PQ_STRING:
+        break;
     }
     return NAN;
 }

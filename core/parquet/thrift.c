@@ -12,13 +12,19 @@ struct thrift_reader thrift_reader_of(const uint8_t *p, size_t n)
 
 void thrift_fault(struct thrift_reader *t, const char *why)
 {
-    if (!t->fault && !t->in.bad)       /* past the end everything reads as zero: no news */
+    if (!t->fault && !t->in.bad) /* past the end everything reads as zero: no news */
         t->fault = why;
 }
 
-bool thrift_short(const struct thrift_reader *t) { return t->in.bad && !t->fault; }
+bool thrift_short(const struct thrift_reader *t)
+{
+    return t->in.bad && !t->fault;
+}
 
-static bool faulty(const struct thrift_reader *t) { return t->fault || t->in.bad; }
+static bool faulty(const struct thrift_reader *t)
+{
+    return t->fault || t->in.bad;
+}
 
 static uint64_t read_varint(struct thrift_reader *t)
 {
@@ -120,7 +126,10 @@ struct span thrift_binary(struct thrift_reader *t, const struct thrift_field *f)
     return expect(t, f->type == THRIFT_BINARY) ? read_binary(t) : (struct span){(const uint8_t *)"", 0};
 }
 
-void thrift_struct(struct thrift_reader *t, const struct thrift_field *f) { (void)expect(t, f->type == THRIFT_STRUCT); }
+void thrift_struct(struct thrift_reader *t, const struct thrift_field *f)
+{
+    (void)expect(t, f->type == THRIFT_STRUCT);
+}
 
 /* Length and item type of a list or set. */
 static size_t read_list_head(struct thrift_reader *t, enum thrift_type *item)
@@ -141,15 +150,21 @@ size_t thrift_list(struct thrift_reader *t, const struct thrift_field *f, enum t
         return 0;
     enum thrift_type found;
     size_t n = read_list_head(t, &found);
-    if (n > 0)                         /* some writers give an empty list another item type */
+    if (n > 0) /* some writers give an empty list another item type */
         (void)expect(t, found == item);
     if (n > cursor_left(&t->in) / item_bytes)
         thrift_fault(t, "list claims more items than the remaining bytes hold");
     return faulty(t) ? 0 : n;
 }
 
-int32_t thrift_item_i32(struct thrift_reader *t) { return faulty(t) ? 0 : read_i32(t); }
-struct span thrift_item_binary(struct thrift_reader *t) { return read_binary(t); }
+int32_t thrift_item_i32(struct thrift_reader *t)
+{
+    return faulty(t) ? 0 : read_i32(t);
+}
+struct span thrift_item_binary(struct thrift_reader *t)
+{
+    return read_binary(t);
+}
 
 static void skip_value(struct thrift_reader *t, enum thrift_type type, bool in_field);
 
@@ -157,7 +172,7 @@ static void skip_items(struct thrift_reader *t, enum thrift_type first, enum thr
 {
     if (t->depth == THRIFT_DEPTH_MAX)
         thrift_fault(t, "lists nested too deeply");
-    if (n > cursor_left(&t->in))       /* each item takes at least one byte */
+    if (n > cursor_left(&t->in)) /* each item takes at least one byte */
         t->in.bad = true;
     t->depth++;
     for (size_t i = 0; i < n && !faulty(t); i++) {
@@ -216,7 +231,7 @@ static void skip_value(struct thrift_reader *t, enum thrift_type type, bool in_f
         return;
     case THRIFT_STRUCT: {
         THRIFT_EACH_FIELD(t, f)
-            skip_value(t, f.type, true);
+        skip_value(t, f.type, true);
         return;
     }
     case THRIFT_STOP:
@@ -225,7 +240,10 @@ static void skip_value(struct thrift_reader *t, enum thrift_type type, bool in_f
     thrift_fault(t, "unknown field type");
 }
 
-void thrift_skip(struct thrift_reader *t, const struct thrift_field *f) { skip_value(t, f->type, true); }
+void thrift_skip(struct thrift_reader *t, const struct thrift_field *f)
+{
+    skip_value(t, f->type, true);
+}
 
 enum status thrift_done(const struct thrift_reader *t, const char *what, struct error *e)
 {
@@ -288,7 +306,10 @@ void thrift_put_end(struct thrift_writer *w)
     thrift_put_raw(w, "\0", 1);
 }
 
-void thrift_put_bool(struct thrift_writer *w, int id, bool v) { put_head(w, id, v ? THRIFT_TRUE : THRIFT_FALSE); }
+void thrift_put_bool(struct thrift_writer *w, int id, bool v)
+{
+    put_head(w, id, v ? THRIFT_TRUE : THRIFT_FALSE);
+}
 
 void thrift_put_byte(struct thrift_writer *w, int id, int8_t v)
 {
@@ -321,7 +342,10 @@ void thrift_put_binary(struct thrift_writer *w, int id, const void *p, size_t n)
     thrift_put_raw(w, p, n);
 }
 
-void thrift_put_string(struct thrift_writer *w, int id, const char *s) { thrift_put_binary(w, id, s, strlen(s)); }
+void thrift_put_string(struct thrift_writer *w, int id, const char *s)
+{
+    thrift_put_binary(w, id, s, strlen(s));
+}
 
 void thrift_put_struct(struct thrift_writer *w, int id)
 {
@@ -338,7 +362,10 @@ void thrift_put_list(struct thrift_writer *w, int id, enum thrift_type item, siz
         put_varint(w, n);
 }
 
-void thrift_put_item_i32(struct thrift_writer *w, int32_t v) { put_zigzag(w, v); }
+void thrift_put_item_i32(struct thrift_writer *w, int32_t v)
+{
+    put_zigzag(w, v);
+}
 
 void thrift_put_item_string(struct thrift_writer *w, const char *s)
 {

@@ -13,22 +13,22 @@
 enum { PENDING_BYTES = 256 << 10, PAGE_BYTES_MOST = 64 << 20 };
 
 struct pq_writer {
-    struct arena arena;                /* names, metadata, per-column state */
+    struct arena arena; /* names, metadata, per-column state */
     struct pq_column *columns;
     size_t n_columns;
     struct pq_key_value *meta;
     size_t n_meta;
     char *path;
-    const char *name;                  /* last component of path, for messages */
+    const char *name; /* last component of path, for messages */
     int fd;
-    bool regular;                      /* a regular file: on failure it is removed */
+    bool regular; /* a regular file: on failure it is removed */
     bool failed;
-    uint64_t offset;                   /* of the next byte, pending ones included */
+    uint64_t offset; /* of the next byte, pending ones included */
     struct buf pending;
     struct page_writer pages;
-    struct statistics *statistics;     /* one a column */
+    struct statistics *statistics; /* one a column */
     struct meta_chunk *chunks;
-    struct buf row_groups;             /* RowGroup structs, encoded */
+    struct buf row_groups; /* RowGroup structs, encoded */
     size_t n_row_groups;
     int64_t n_rows;
 };
@@ -202,7 +202,8 @@ static enum status check_values(const struct pq_column *c, const struct pq_value
     size_t bytes = v->n_values * pq_type_size(c->type);
     if (v->n_values > PARQUET_COLUMN_BYTES_MAX || bytes > PARQUET_COLUMN_BYTES_MAX ||
         (c->type == PQ_STRING && v->string_offsets[v->n_values] > PARQUET_COLUMN_BYTES_MAX))
-        return error_set(e, STATUS_RANGE, "%zu values are more than a reader takes at once (%zu bytes); write smaller row groups",
+        return error_set(e, STATUS_RANGE,
+                         "%zu values are more than a reader takes at once (%zu bytes); write smaller row groups",
                          v->n_values, PARQUET_COLUMN_BYTES_MAX);
     if (v->null && memchr(v->null, 1, n_rows))
         return error_set(e, STATUS_UNSUPPORTED, "nulls are read, not written");
@@ -251,7 +252,7 @@ static enum status write_row_group(struct pq_writer *w, const struct pq_values *
     for (size_t i = 0; i < w->n_columns; i++)
         if (check_values(&w->columns[i], &columns[i], n_rows, e) != STATUS_OK)
             return error_wrap(e, "column %s", w->columns[i].name);
-    w->failed = true;                  /* until all of it is written */
+    w->failed = true; /* until all of it is written */
     for (size_t i = 0; i < w->n_columns; i++)
         if (write_chunk(w, i, &columns[i], e) != STATUS_OK)
             return error_wrap(e, "column %s", w->columns[i].name);
@@ -275,9 +276,13 @@ enum status pq_write_row_group(struct pq_writer *w, const struct pq_values *colu
 
 static enum status put_footer(struct pq_writer *w, struct buf *footer, struct error *e)
 {
-    struct meta_footer parts = {.columns = w->columns, .n_columns = w->n_columns,
-                                .row_groups = {w->row_groups.data, w->row_groups.len}, .n_row_groups = w->n_row_groups,
-                                .n_rows = w->n_rows, .meta = w->meta, .n_meta = w->n_meta};
+    struct meta_footer parts = {.columns = w->columns,
+                                .n_columns = w->n_columns,
+                                .row_groups = {w->row_groups.data, w->row_groups.len},
+                                .n_row_groups = w->n_row_groups,
+                                .n_rows = w->n_rows,
+                                .meta = w->meta,
+                                .n_meta = w->n_meta};
     uint8_t tail[PARQUET_TAIL_LEN];
     memcpy(tail + 4, PARQUET_MAGIC, PARQUET_MAGIC_LEN);
     TRY(meta_put_footer(footer, &parts, e));

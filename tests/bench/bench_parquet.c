@@ -15,7 +15,7 @@ enum { RUNS = 3, ROW_GROUPS = 6, ROW_GROUP_VALUES = 4 << 20 };
 struct workload {
     const char *name;
     size_t list_least, list_most;
-    size_t n_rows;                     /* of a row group */
+    size_t n_rows; /* of a row group */
     float *data;
     uint64_t *offsets;
 };
@@ -49,11 +49,12 @@ static void generate(struct workload *w)
 
 static struct pq_values values_of(const struct workload *w)
 {
-    return (struct pq_values){.n_rows = w->n_rows, .n_values = (size_t)w->offsets[w->n_rows], .data = w->data,
-                              .offsets = w->offsets};
+    return (struct pq_values){
+        .n_rows = w->n_rows, .n_values = (size_t)w->offsets[w->n_rows], .data = w->data, .offsets = w->offsets};
 }
 
-static void write_file(const struct workload *w, const char *path, enum codec_id codec, int64_t *write_ns, int64_t *sync_ns)
+static void write_file(const struct workload *w, const char *path, enum codec_id codec, int64_t *write_ns,
+                       int64_t *sync_ns)
 {
     struct error e;
     struct pq_writer *writer;
@@ -103,8 +104,10 @@ int main(void)
 {
     struct workload workloads[] = {{.name = "rows_4700", .list_least = 4400, .list_most = 5000},
                                    {.name = "rows_8", .list_least = 0, .list_most = 16}};
-    const struct { enum codec_id id; const char *name; } codecs[] = {
-        {CODEC_NONE, "none"}, {CODEC_SNAPPY, "snappy"}, {CODEC_ZSTD, "zstd"}};
+    const struct {
+        enum codec_id id;
+        const char *name;
+    } codecs[] = {{CODEC_NONE, "none"}, {CODEC_SNAPPY, "snappy"}, {CODEC_ZSTD, "zstd"}};
     char *folder = temp_folder_create();
     for (size_t i = 0; i < ARRAY_LEN(workloads); i++) {
         struct workload *w = &workloads[i];

@@ -1,12 +1,13 @@
 /* tests/fuzz/fuzz_parquet.c
  *
- * Any bytes as a Parquet file: opening it and reading every column ends in an error or in columns that hold together. */
+ * Any bytes as a Parquet file: opening it and reading every column ends in an error or in columns that hold together.
+ */
 #include "core/parquet/parquet.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { COLUMN_BYTES = 4 << 20 };       /* small, so that a claim beyond it is refused quickly */
+enum { COLUMN_BYTES = 4 << 20 }; /* small, so that a claim beyond it is refused quickly */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

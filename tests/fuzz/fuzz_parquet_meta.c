@@ -1,7 +1,7 @@
 /* tests/fuzz/fuzz_parquet_meta.c
  *
- * The Thrift parsers alone: the bytes as a footer and its schema, and as a page header.  A file's length field and magic
- * do not stand in the way of mutations here. */
+ * The Thrift parsers alone: the bytes as a footer and its schema, and as a page header.  A file's length field and
+ * magic do not stand in the way of mutations here. */
 #include "core/parquet/meta.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -19,14 +19,14 @@ enum { FORGE_ELEMENTS_MAX = 8 };
 
 struct forge {
     struct error e;
-    struct buf file, body;             /* the file so far; the page body that is being made */
-    struct schema_element elements[FORGE_ELEMENTS_MAX];        /* behind the root */
+    struct buf file, body;                              /* the file so far; the page body that is being made */
+    struct schema_element elements[FORGE_ELEMENTS_MAX]; /* behind the root */
     size_t n_elements;
-    struct meta_chunk chunk;           /* sizes and counts are kept as pages are put; lie before forge_finish() */
+    struct meta_chunk chunk; /* sizes and counts are kept as pages are put; lie before forge_finish() */
     int64_t group_rows, file_rows;
     bool no_chunk_meta, no_orders;
-    int order;                         /* enum parquet_order of the column */
-    struct span old_min, old_max;      /* deprecated statistics */
+    int order;                    /* enum parquet_order of the column */
+    struct span old_min, old_max; /* deprecated statistics */
 };
 
 static inline void forge_must(const struct forge *f, enum status s)
@@ -51,11 +51,12 @@ static inline void forge_end(struct forge *f)
     buf_fini(&f->body);
 }
 
-static inline void forge_element(struct forge *f, const char *name, int type, int repetition, int converted, int n_children)
+static inline void forge_element(struct forge *f, const char *name, int type, int repetition, int converted,
+                                 int n_children)
 {
     check(f->n_elements < FORGE_ELEMENTS_MAX);
-    f->elements[f->n_elements++] = (struct schema_element){.name = name, .type = type, .repetition = repetition,
-                                                           .converted = converted, .n_children = n_children};
+    f->elements[f->n_elements++] = (struct schema_element){
+        .name = name, .type = type, .repetition = repetition, .converted = converted, .n_children = n_children};
 }
 
 /* optional group x (LIST) { repeated group list { optional element } } */
@@ -90,8 +91,7 @@ static inline size_t forge_levels(struct forge *f, const char *levels, unsigned 
     return f->body.len - start;
 }
 
-#define FORGE_VALUES(f, type, ...) \
-    forge_bytes((f), (const type[]){__VA_ARGS__}, sizeof((const type[]){__VA_ARGS__}))
+#define FORGE_VALUES(f, type, ...) forge_bytes((f), (const type[]){__VA_ARGS__}, sizeof((const type[]){__VA_ARGS__}))
 
 static inline void forge_string(struct forge *f, const char *s)
 {
@@ -121,9 +121,14 @@ static inline void forge_page_as_is(struct forge *f, const struct meta_page *pag
 
 static inline struct meta_page forge_header(const struct forge *f, int type, int encoding, int n_values)
 {
-    return (struct meta_page){.type = type, .encoding = encoding, .n_values = n_values, .def_encoding = PARQUET_RLE,
-                              .rep_encoding = PARQUET_RLE, .uncompressed_bytes = (int32_t)f->body.len,
-                              .compressed_bytes = (int32_t)f->body.len, .has_crc = true,
+    return (struct meta_page){.type = type,
+                              .encoding = encoding,
+                              .n_values = n_values,
+                              .def_encoding = PARQUET_RLE,
+                              .rep_encoding = PARQUET_RLE,
+                              .uncompressed_bytes = (int32_t)f->body.len,
+                              .compressed_bytes = (int32_t)f->body.len,
+                              .has_crc = true,
                               .crc = codec_crc32(0, f->body.data, f->body.len)};
 }
 
@@ -278,7 +283,10 @@ static inline void assert_refused(struct forge *f, enum status expected, const c
     forge_end(f);
 }
 
-static inline void rows(struct forge *f, int64_t n) { f->group_rows = f->file_rows = n; }
+static inline void rows(struct forge *f, int64_t n)
+{
+    f->group_rows = f->file_rows = n;
+}
 
 /* A required flat column of the integers 1, 2, 3 in one page. */
 static inline void forge_three(struct forge *f)

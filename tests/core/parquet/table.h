@@ -35,24 +35,32 @@ static inline uint64_t table_bits(struct rng *r, const struct pq_column *c)
     double d = special == 0 ? reals[rng_below(r, 8)] : rng_normal(r);
     float f = (float)d;
     switch (c->type) {
-    case PQ_BOOL: return bits & 1;
+    case PQ_BOOL:
+        return bits & 1;
     case PQ_I32:
-        if (c->bits)                   /* the announced width holds the value */
+        if (c->bits) /* the announced width holds the value */
             return (uint32_t)(c->unsigned_ ? (int32_t)(bits & ((1u << c->bits) - 1))
                                            : (int32_t)(bits & ((1u << c->bits) - 1)) - (1 << (c->bits - 1)));
         return (uint32_t)(special == 0 ? INT32_MIN : special == 1 ? INT32_MAX : (int32_t)bits);
-    case PQ_I64: return special == 0 ? (uint64_t)INT64_MIN : special == 1 ? (uint64_t)INT64_MAX : bits;
-    case PQ_F32: bits = 0; memcpy(&bits, &f, 4); return bits;
-    case PQ_F64: memcpy(&bits, &d, 8); return bits;
-    case PQ_STRING: break;
+    case PQ_I64:
+        return special == 0 ? (uint64_t)INT64_MIN : special == 1 ? (uint64_t)INT64_MAX : bits;
+    case PQ_F32:
+        bits = 0;
+        memcpy(&bits, &f, 4);
+        return bits;
+    case PQ_F64:
+        memcpy(&bits, &d, 8);
+        return bits;
+    case PQ_STRING:
+        break;
     }
     return 0;
 }
 
 static inline void table_fill_strings(struct rng *r, struct pq_values *v)
 {
-    static const char *const words[] = {"", "a", "muon", "tau\xce\xbb", "\xf0\x9f\x9a\x80", "a longer text with \"quotes\" and \\",
-                                        "electron"};
+    static const char *const words[] = {
+        "", "a", "muon", "tau\xce\xbb", "\xf0\x9f\x9a\x80", "a longer text with \"quotes\" and \\", "electron"};
     uint64_t end = 0;
     v->string_offsets = table_alloc(v->n_values + 1, sizeof(uint64_t));
     char *data = table_alloc(v->n_values * 48, 1);
@@ -65,7 +73,8 @@ static inline void table_fill_strings(struct rng *r, struct pq_values *v)
     v->data = data;
 }
 
-static inline void table_fill(struct rng *r, const struct pq_column *c, size_t n_rows, size_t list_most, struct pq_values *v)
+static inline void table_fill(struct rng *r, const struct pq_column *c, size_t n_rows, size_t list_most,
+                              struct pq_values *v)
 {
     *v = (struct pq_values){.n_rows = n_rows, .n_values = n_rows};
     if (c->list) {
@@ -101,8 +110,9 @@ static inline void table_every_kind(struct table *t)
     *t = (struct table){0};
     for (int list = 0; list < 2; list++) {
         char name[24];
-#define ADD(text, ...) (snprintf(name, sizeof name, "%s%s", list ? "list_" : "", text), \
-                        table_add(t, (struct pq_column){__VA_ARGS__, .list = list}, name))
+#define ADD(text, ...)                                                                                                 \
+    (snprintf(name, sizeof name, "%s%s", list ? "list_" : "", text),                                                   \
+     table_add(t, (struct pq_column){__VA_ARGS__, .list = list}, name))
         ADD("flag", .type = PQ_BOOL);
         ADD("i8", .type = PQ_I32, .bits = 8);
         ADD("u16", .type = PQ_I32, .bits = 16, .unsigned_ = true);
@@ -135,7 +145,8 @@ static inline void table_free(struct table *t)
 }
 
 /* Rows [first, last) as a row group: for lists the offsets are used where they are. */
-static inline enum status table_write(struct pq_writer *w, const struct table *t, size_t first, size_t last, struct error *e)
+static inline enum status table_write(struct pq_writer *w, const struct table *t, size_t first, size_t last,
+                                      struct error *e)
 {
     struct pq_values slice[TABLE_COLUMNS_MAX];
     for (size_t i = 0; i < t->n_columns; i++) {
@@ -156,8 +167,8 @@ static inline enum status table_write(struct pq_writer *w, const struct table *t
 }
 
 /* Whether values [at, at + n) of `a` are those of `b` from `bt` on, bit by bit. */
-static inline bool table_same_values(const struct pq_column *c, const struct pq_values *a, size_t at, const struct pq_values *b,
-                                     size_t bt, size_t n)
+static inline bool table_same_values(const struct pq_column *c, const struct pq_values *a, size_t at,
+                                     const struct pq_values *b, size_t bt, size_t n)
 {
     if (c->type != PQ_STRING) {
         size_t size = pq_type_size(c->type);

@@ -19,7 +19,12 @@ static void test_a_page_with_a_flipped_bit_fails_its_checksum(void **state)
 static void test_page_sizes_are_believed_only_within_bounds(void **state)
 {
     (void)state;
-    static const struct { int codec; int32_t uncompressed, compressed; enum status status; const char *says; } cases[] = {
+    static const struct {
+        int codec;
+        int32_t uncompressed, compressed;
+        enum status status;
+        const char *says;
+    } cases[] = {
         {0, INT32_MAX, 12, STATUS_RANGE, "at most 268435456"},
         {0, 12, INT32_MAX, STATUS_FORMAT, "remain in the chunk"},
         {0, 13, 12, STATUS_FORMAT, "12 bytes stored as they are, 13 announced"},
@@ -69,7 +74,7 @@ static void test_counts_of_pages_chunk_and_rows_must_agree(void **state)
     forge_three(&f);
     f.chunk.n_values = -3;
     assert_refused(&f, STATUS_FORMAT, "-3 values");
-    for (int n = 2; n <= 4; n += 2) {                        /* the page's own count against its bytes */
+    for (int n = 2; n <= 4; n += 2) { /* the page's own count against its bytes */
         forge_begin(&f, I32);
         forge_element(&f, "x", I32, REQUIRED, -1, 0);
         FORGE_VALUES(&f, int32_t, 1, 2, 3);
@@ -77,7 +82,7 @@ static void test_counts_of_pages_chunk_and_rows_must_agree(void **state)
         rows(&f, n);
         assert_refused(&f, STATUS_FORMAT, "12 bytes for");
     }
-    forge_begin(&f, F32);                                    /* as many values as rows, but in fewer rows */
+    forge_begin(&f, F32); /* as many values as rows, but in fewer rows */
     forge_list_schema(&f, F32, REQUIRED, REQUIRED);
     forge_levels(&f, "01", 1, false);
     forge_levels(&f, "11", 1, false);
@@ -90,8 +95,13 @@ static void test_counts_of_pages_chunk_and_rows_must_agree(void **state)
 static void test_strings_stay_within_their_page(void **state)
 {
     (void)state;
-    static const struct { uint32_t lens[2]; const char *says; } cases[] = {
-        {{4, 5}, "passes the end"}, {{UINT32_MAX, 0}, "passes the end"}, {{3, 4}, "remain behind"}, {{8, 0}, "passes the end"}};
+    static const struct {
+        uint32_t lens[2];
+        const char *says;
+    } cases[] = {{{4, 5}, "passes the end"},
+                 {{UINT32_MAX, 0}, "passes the end"},
+                 {{3, 4}, "remain behind"},
+                 {{8, 0}, "passes the end"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct forge f;
         forge_begin(&f, TEXT);
@@ -110,8 +120,12 @@ static void test_v2_pages_must_keep_their_word(void **state)
 {
     (void)state;
     for (int lie = 0; lie < 6; lie++) {
-        static const char *const says[] = {"2 rows where the header says 3", "bytes of levels in a page", "repetition levels",
-                                           "begins inside a row", "stored as they are", "definition levels"};
+        static const char *const says[] = {"2 rows where the header says 3",
+                                           "bytes of levels in a page",
+                                           "repetition levels",
+                                           "begins inside a row",
+                                           "stored as they are",
+                                           "definition levels"};
         struct forge f;
         forge_begin(&f, F32);
         forge_list_schema(&f, F32, REQUIRED, REQUIRED);
@@ -142,7 +156,7 @@ static void test_a_run_cannot_cost_more_memory_than_allowed(void **state)
     struct opened o;
     forge_begin(&f, PARQUET_INT64);
     forge_element(&f, "x", PARQUET_INT64, OPTIONAL, -1, 0);
-    forge_bytes(&f, "\x06\0\0\0\x80\x80\x80\x80\x02\x00", 10);              /* 2^28 nulls in ten bytes: 2 GiB */
+    forge_bytes(&f, "\x06\0\0\0\x80\x80\x80\x80\x02\x00", 10); /* 2^28 nulls in ten bytes: 2 GiB */
     forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 1 << 28);
     rows(&f, 1 << 28);
     assert_refused(&f, STATUS_RANGE, "at most 1073741824 bytes are read at once");
@@ -162,8 +176,9 @@ static void test_a_run_cannot_cost_more_memory_than_allowed(void **state)
 static void test_chunks_must_lie_within_the_file(void **state)
 {
     (void)state;
-    static const struct { int64_t offset, bytes; } cases[] = {
-        {0, 20}, {-1, 20}, {INT64_MAX, 20}, {4, INT64_MAX}, {4, 100000}, {INT64_MIN, 4}};
+    static const struct {
+        int64_t offset, bytes;
+    } cases[] = {{0, 20}, {-1, 20}, {INT64_MAX, 20}, {4, INT64_MAX}, {4, 100000}, {INT64_MIN, 4}};
     struct forge f;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         forge_three(&f);
@@ -198,8 +213,10 @@ static void test_chunks_that_are_elsewhere_or_encrypted_are_named(void **state)
     forge_three(&f);
     f.chunk.type = F32;
     assert_refused(&f, STATUS_FORMAT, "the row group says physical type 4, the schema 1");
-    static const struct { int codec; const char *says; } codecs[] = {
-        {3, "LZO"}, {4, "BROTLI"}, {5, "LZ4"}, {7, "LZ4_RAW"}, {99, "unknown (99)"}, {-1, "unknown (-1)"}};
+    static const struct {
+        int codec;
+        const char *says;
+    } codecs[] = {{3, "LZO"}, {4, "BROTLI"}, {5, "LZ4"}, {7, "LZ4_RAW"}, {99, "unknown (99)"}, {-1, "unknown (-1)"}};
     for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
         forge_three(&f);
         f.chunk.codec = codecs[i].codec;
@@ -248,9 +265,9 @@ static void test_footer_bombs_cost_an_error(void **state)
 {
     (void)state;
     static uint8_t bytes[1 << 20];
-    memset(bytes, 0x1c, sizeof bytes);                       /* thrift structs nested */
+    memset(bytes, 0x1c, sizeof bytes); /* thrift structs nested */
     footer_refused(bytes, sizeof bytes, "structs nested too deeply");
-    memset(bytes, 0, sizeof bytes);                          /* list claims: schema, row groups, metadata, orders */
+    memset(bytes, 0, sizeof bytes); /* list claims: schema, row groups, metadata, orders */
     for (int field = 2; field <= 7; field++) {
         static const uint8_t huge[] = {0xfc, 0xff, 0xff, 0xff, 0xff, 0x07};
         if (field == 3 || field == 6)
@@ -259,7 +276,7 @@ static void test_footer_bombs_cost_an_error(void **state)
         memcpy(bytes + 1, huge, sizeof huge);
         footer_refused(bytes, sizeof bytes, "list claims more items than the remaining bytes hold");
     }
-    bytes[0] = 0x29;                                         /* as many schema elements as bytes could hold, all empty */
+    bytes[0] = 0x29; /* as many schema elements as bytes could hold, all empty */
     memcpy(bytes + 1, (uint8_t[]){0xfc, 0x99, 0x99, 0x0c}, 4);
     footer_refused(bytes, sizeof bytes, "footer:");
 }
@@ -290,9 +307,10 @@ static void test_a_schema_chain_is_refused(void **state)
 
 /* ---- damage of every kind --------------------------------------------------------------------------------------- */
 
-static const struct pq_column small_columns[] = {
-    {.name = "x", .type = PQ_F32, .list = true}, {.name = "n", .type = PQ_I32, .bits = 8}, {.name = "s", .type = PQ_STRING},
-    {.name = "b", .type = PQ_BOOL, .list = true}};
+static const struct pq_column small_columns[] = {{.name = "x", .type = PQ_F32, .list = true},
+                                                 {.name = "n", .type = PQ_I32, .bits = 8},
+                                                 {.name = "s", .type = PQ_STRING},
+                                                 {.name = "b", .type = PQ_BOOL, .list = true}};
 
 /* A small file of ours with lists, strings and two row groups. */
 static void write_small(const char *path, enum codec_id codec, int version)
@@ -374,8 +392,8 @@ static void test_a_flipped_bit_gives_an_error_or_the_same_values(void **state)
             file.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
             if (read_all(file.data, file.len, &out, &e) == STATUS_OK) {
                 if (out.len != good.len || memcmp(out.data, good.data, good.len) != 0)
-                    fail_msg("codec %d, version %d: bit %zu of byte %zu changes the values", (int)codecs[i % 2], 1 + i / 2,
-                             bit % 8, bit / 8);
+                    fail_msg("codec %d, version %d: bit %zu of byte %zu changes the values", (int)codecs[i % 2],
+                             1 + i / 2, bit % 8, bit / 8);
                 same++;
             }
             file.data[bit / 8] ^= (uint8_t)(1u << bit % 8);

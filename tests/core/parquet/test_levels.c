@@ -45,7 +45,7 @@ static void test_random_runs_of_every_width_come_back(void **state)
         write_runs(&b, v, n, width);
         struct rle_reader reader;
         rle_reader_init(&reader, (struct span){b.data, b.len}, width);
-        size_t half = n / 3;                                 /* in two pieces: a run may be left in the middle */
+        size_t half = n / 3; /* in two pieces: a run may be left in the middle */
         assert_int_equal(rle_read_u8(&reader, got, half, NULL), half);
         assert_int_equal(rle_read_u8(&reader, got + half, n - half, NULL), n - half);
         if (n > 0)
@@ -130,7 +130,7 @@ static size_t pack_slowly(uint8_t *out, const uint32_t *v, size_t n, unsigned wi
 {
     size_t n_groups = (n + 7) / 8, at = 0;
     memset(out, 0, 2 + n_groups * width);
-    for (size_t head = n_groups << 1 | 1; ; head >>= 7) {
+    for (size_t head = n_groups << 1 | 1;; head >>= 7) {
         out[at++] = (uint8_t)((head & 0x7f) | (head > 0x7f ? 0x80 : 0));
         if (head <= 0x7f)
             break;
@@ -152,7 +152,7 @@ static void test_indices_of_0_to_32_bits_are_unpacked(void **state)
         for (size_t i = 0; i < n; i++)
             v[i] = width == 0 ? 0 : (uint32_t)(rng_u64(&r) >> (64 - width));
         size_t len = pack_slowly(bytes, v, n, width);
-        uint8_t *exact = malloc(len);                        /* so that a read beyond the end is seen */
+        uint8_t *exact = malloc(len); /* so that a read beyond the end is seen */
         memcpy(exact, bytes, len);
         struct rle_reader reader;
         rle_reader_init(&reader, (struct span){exact, len}, width);
@@ -165,7 +165,7 @@ static void test_indices_of_0_to_32_bits_are_unpacked(void **state)
 static void test_a_last_group_may_be_cut_behind_its_values(void **state)
 {
     (void)state;
-    static const uint8_t bytes[] = {0x05, 0xff};             /* two groups of one-bit values, one byte is there */
+    static const uint8_t bytes[] = {0x05, 0xff}; /* two groups of one-bit values, one byte is there */
     uint8_t got[16];
     struct rle_reader r;
     rle_reader_init(&r, (struct span){bytes, 2}, 1);
@@ -177,15 +177,20 @@ static void test_a_last_group_may_be_cut_behind_its_values(void **state)
 static void test_malformed_levels_are_refused(void **state)
 {
     (void)state;
-    static const struct { const char *bytes; size_t n; unsigned max; const char *says; } cases[] = {
+    static const struct {
+        const char *bytes;
+        size_t n;
+        unsigned max;
+        const char *says;
+    } cases[] = {
         {"", 0, 1, "0 levels"},
-        {"\x10", 1, 1, "0 levels"},                          /* a run without its value */
-        {"\x10\x02", 2, 1, "0 levels"},                      /* a value of two bits in a run of one */
+        {"\x10", 1, 1, "0 levels"},     /* a run without its value */
+        {"\x10\x02", 2, 1, "0 levels"}, /* a value of two bits in a run of one */
         {"\x10\x03", 2, 2, "a level above 2"},
         {"\x03\xff\xff", 3, 2, "a level above 2"},
         {"\x0e\x01", 2, 1, "7 levels, but 8"},
-        {"\x00\x01\x00\x01", 4, 1, "0 levels"},              /* runs of nothing */
-        {"\xff\xff\xff\xff\xff\xff\x01", 7, 1, "0 levels"},  /* a head without end */
+        {"\x00\x01\x00\x01", 4, 1, "0 levels"},             /* runs of nothing */
+        {"\xff\xff\xff\xff\xff\xff\x01", 7, 1, "0 levels"}, /* a head without end */
     };
     struct error e;
     uint8_t got[8];

@@ -12,7 +12,7 @@ static void test_nulls_of_a_flat_column_are_zeros_with_a_flag(void **state)
     struct opened o;
     forge_begin(&f, I32);
     forge_element(&f, "x", I32, OPTIONAL, -1, 0);
-    forge_levels(&f, "11", 1, false);                        /* a page without nulls first */
+    forge_levels(&f, "11", 1, false); /* a page without nulls first */
     FORGE_VALUES(&f, int32_t, 7, 8);
     forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 2);
     forge_levels(&f, "01001", 1, false);
@@ -76,7 +76,7 @@ static void test_null_and_empty_lists_differ_by_their_flag(void **state)
     struct forge f;
     struct opened o;
     forge_begin(&f, F32);
-    forge_list_schema(&f, F32, OPTIONAL, OPTIONAL);          /* definitions: 0 null, 1 empty, 2 null element, 3 value */
+    forge_list_schema(&f, F32, OPTIONAL, OPTIONAL); /* definitions: 0 null, 1 empty, 2 null element, 3 value */
     forge_levels(&f, "01000", 1, false);
     forge_levels(&f, "33103", 2, false);
     FORGE_VALUES(&f, float, 1, 2, 3);
@@ -118,8 +118,10 @@ static void test_a_row_may_go_on_over_v1_pages(void **state)
     struct opened o;
     forge_begin(&f, F32);
     forge_list_schema(&f, F32, REQUIRED, REQUIRED);
-    static const struct { const char *rep, *def; size_t n_values; } pages[] = {
-        {"001", "011", 2}, {"111", "111", 3}, {"", "", 0}, {"10", "10", 1}};
+    static const struct {
+        const char *rep, *def;
+        size_t n_values;
+    } pages[] = {{"001", "011", 2}, {"111", "111", 3}, {"", "", 0}, {"10", "10", 1}};
     const float values[] = {1, 2, 3, 4, 5, 6};
     for (size_t i = 0, at = 0; i < ARRAY_LEN(pages); i++) {
         forge_levels(&f, pages[i].rep, 1, false);
@@ -138,7 +140,12 @@ static void test_a_row_may_go_on_over_v1_pages(void **state)
 static void test_levels_that_fit_no_list_are_refused(void **state)
 {
     (void)state;
-    static const struct { const char *rep, *def; int list, element; enum status status; const char *says; } cases[] = {
+    static const struct {
+        const char *rep, *def;
+        int list, element;
+        enum status status;
+        const char *says;
+    } cases[] = {
         {"10", "11", REQUIRED, REQUIRED, STATUS_FORMAT, "not begun"},
         {"01", "01", REQUIRED, REQUIRED, STATUS_FORMAT, "fits no list"},
         {"01", "10", REQUIRED, REQUIRED, STATUS_FORMAT, "fits no list"},
@@ -168,7 +175,10 @@ static void test_levels_that_fit_no_list_are_refused(void **state)
 /* ---- dictionaries and encodings ------------------------------------------------------------------------------ */
 
 /* Indices 0 2 1 2 2 2 2 2 2 2 2 as width byte, a packed group and a run. */
-static void forge_indices(struct forge *f) { forge_bytes(f, "\x02\x03\x98\xaa\x06\x02", 6); }
+static void forge_indices(struct forge *f)
+{
+    forge_bytes(f, "\x02\x03\x98\xaa\x06\x02", 6);
+}
 
 static void test_dictionaries_of_both_names_are_read(void **state)
 {
@@ -185,7 +195,7 @@ static void test_dictionaries_of_both_names_are_read(void **state)
         forge_page(&f, PARQUET_DICTIONARY_PAGE, i == 0 ? PARQUET_PLAIN_DICTIONARY : PARQUET_PLAIN, 3);
         forge_indices(&f);
         forge_page(&f, PARQUET_DATA_PAGE, encodings[i], 11);
-        forge_string(&f, "plain");                           /* writers fall back to PLAIN within a chunk */
+        forge_string(&f, "plain"); /* writers fall back to PLAIN within a chunk */
         forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 1);
         rows(&f, 12);
         read_forged(&o, &f);
@@ -215,7 +225,7 @@ static void test_a_dictionary_of_one_value_needs_no_bits(void **state)
     forge_element(&f, "x", F32, REQUIRED, -1, 0);
     FORGE_VALUES(&f, float, 2.5f);
     forge_page(&f, PARQUET_DICTIONARY_PAGE, PARQUET_PLAIN, 1);
-    forge_bytes(&f, "\x00\xd0\x0f", 3);                      /* width 0, a run of 1000 */
+    forge_bytes(&f, "\x00\xd0\x0f", 3); /* width 0, a run of 1000 */
     forge_page(&f, PARQUET_DATA_PAGE, PARQUET_RLE_DICTIONARY, 1000);
     rows(&f, 1000);
     read_forged(&o, &f);
@@ -226,7 +236,11 @@ static void test_a_dictionary_of_one_value_needs_no_bits(void **state)
 static void test_damaged_dictionaries_are_refused(void **state)
 {
     (void)state;
-    static const struct { const char *indices; size_t n; const char *says; } cases[] = {
+    static const struct {
+        const char *indices;
+        size_t n;
+        const char *says;
+    } cases[] = {
         {"\x02\x16\x03", 3, "index 3 into a dictionary of 3"},
         {"\x21\x16\x00", 3, "width of 0 to 32"},
         {"", 0, "width of 0 to 32"},
@@ -293,7 +307,7 @@ static void test_bit_packed_levels_are_read(void **state)
     struct opened o;
     forge_begin(&f, I32);
     forge_element(&f, "x", I32, OPTIONAL, -1, 0);
-    FORGE_VALUES(&f, uint8_t, 0xB0);                         /* 1 0 1 1 from the highest bit */
+    FORGE_VALUES(&f, uint8_t, 0xB0); /* 1 0 1 1 from the highest bit */
     FORGE_VALUES(&f, int32_t, 1, 2, 3);
     struct meta_page page = forge_header(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 4);
     page.def_encoding = PARQUET_BIT_PACKED;
@@ -307,9 +321,11 @@ static void test_bit_packed_levels_are_read(void **state)
 static void test_unsupported_encodings_are_named(void **state)
 {
     (void)state;
-    static const struct { int id; const char *says; } cases[] = {
-        {5, "DELTA_BINARY_PACKED"}, {6, "DELTA_LENGTH_BYTE_ARRAY"}, {7, "DELTA_BYTE_ARRAY"}, {9, "BYTE_STREAM_SPLIT"},
-        {PARQUET_BIT_PACKED, "BIT_PACKED"}, {42, "unknown encoding (42)"}};
+    static const struct {
+        int id;
+        const char *says;
+    } cases[] = {{5, "DELTA_BINARY_PACKED"}, {6, "DELTA_LENGTH_BYTE_ARRAY"},     {7, "DELTA_BYTE_ARRAY"},
+                 {9, "BYTE_STREAM_SPLIT"},   {PARQUET_BIT_PACKED, "BIT_PACKED"}, {42, "unknown encoding (42)"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct forge f;
         forge_begin(&f, F32);
@@ -335,7 +351,7 @@ static void test_a_column_can_be_read_again_after_an_error(void **state)
     rows(&f, 3);
     forge_finish(&f);
     assert_ok(open_and_read(&o, &f), &o.e);
-    o.bytes[40] ^= 0x10;                                     /* inside the page body */
+    o.bytes[40] ^= 0x10; /* inside the page body */
     assert_status(pq_read(o.reader, 0, 0, &o.v, &o.e), STATUS_FORMAT, &o.e);
     o.bytes[40] ^= 0x10;
     assert_ok(pq_read(o.reader, 0, 0, &o.v, &o.e), &o.e);

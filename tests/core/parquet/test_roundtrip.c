@@ -1,11 +1,11 @@
 /* tests/core/parquet/test_roundtrip.c
  *
- * What is written is read again, for every kind of column, codec, page version and page size.  With arguments the program
- * is the tool of tests/parity/check_parquet_peers.sh instead:
- *     test_roundtrip write FOLDER      files of the same rows in every codec and page version, and rows.jsonl
- *     test_roundtrip dump FILE         the rows of any Parquet file as JSON lines
- * A column that is not supported shows "!" and the error in each row.  Otherwise every value is a text: integers in decimal, floats as the hexadecimal digits of their bits (any NaN is
- * "nan"), strings as the hexadecimal digits of their bytes. */
+ * What is written is read again, for every kind of column, codec, page version and page size.  With arguments the
+ * program is the tool of tests/parity/check_parquet_peers.sh instead: test_roundtrip write FOLDER      files of the
+ * same rows in every codec and page version, and rows.jsonl test_roundtrip dump FILE         the rows of any Parquet
+ * file as JSON lines A column that is not supported shows "!" and the error in each row.  Otherwise every value is a
+ * text: integers in decimal, floats as the hexadecimal digits of their bits (any NaN is "nan"), strings as the
+ * hexadecimal digits of their bytes. */
 #include "tests/support/unit.h"
 
 #include "tests/core/parquet/table.h"
@@ -123,8 +123,8 @@ static enum status write_samples(const char *folder, struct error *e)
     table_rows(&t, &r, 1000, 40);
     for (size_t i = 0; i < 2 * ARRAY_LEN(codecs); i++) {
         enum codec_id codec = codecs[i / 2];
-        struct pq_write_options options = {.codec = codec, .page_version = 1 + (int)(i % 2), .page_bytes = i < 4 ? 700 : 0,
-                                           .meta = meta, .n_meta = 2};
+        struct pq_write_options options = {
+            .codec = codec, .page_version = 1 + (int)(i % 2), .page_bytes = i < 4 ? 700 : 0, .meta = meta, .n_meta = 2};
         snprintf(path, sizeof path, "%s/%s_v%d.parquet", folder, codec_name(codec), options.page_version);
         TRY(write_file(path, &t, &options, (size_t[]){1, 301, 1000}, 3, e));
     }
@@ -212,8 +212,8 @@ static void test_every_kind_of_column_comes_back_bit_by_bit(void **state)
     table_rows(&t, &r, 500, 30);
     const size_t ends[] = {1, 100, 500};
     for (size_t i = 0; i < ARRAY_LEN(codecs) * 2 * 3; i++) {
-        struct pq_write_options options = {.codec = codecs[i % 4], .page_version = 1 + (int)(i / 4 % 2),
-                                           .page_bytes = (size_t[]){1, 300, 0}[i / 8]};
+        struct pq_write_options options = {
+            .codec = codecs[i % 4], .page_version = 1 + (int)(i / 4 % 2), .page_bytes = (size_t[]){1, 300, 0}[i / 8]};
         assert_ok(write_file(path, &t, &options, ends, 3, &e), &e);
         assert_same_file(path, &t, ends, 3);
     }
@@ -261,7 +261,8 @@ static void test_random_schemas_and_rows_come_back(void **state)
             ends[g] = n_rows += 1 + (size_t)rng_below(&r, 200);
         random_columns(&r, &t);
         table_rows(&t, &r, n_rows, (size_t)rng_below(&r, 3) * 37);
-        struct pq_write_options options = {.codec = codecs[rng_below(&r, 4)], .page_version = (int)rng_below(&r, 3),
+        struct pq_write_options options = {.codec = codecs[rng_below(&r, 4)],
+                                           .page_version = (int)rng_below(&r, 3),
                                            .page_bytes = (size_t)rng_below(&r, 5000)};
         assert_ok(write_file(path, &t, &options, ends, n_groups, &e), &e);
         assert_same_file(path, &t, ends, n_groups);

@@ -11,13 +11,14 @@ enum { R = PARQUET_REQUIRED, O = PARQUET_OPTIONAL, M = PARQUET_REPEATED };
 
 static struct schema_element leaf(const char *name, int repetition, int type)
 {
-    return (struct schema_element){.name = name, .type = type, .repetition = repetition, .converted = PARQUET_CONVERTED_NONE};
+    return (struct schema_element){
+        .name = name, .type = type, .repetition = repetition, .converted = PARQUET_CONVERTED_NONE};
 }
 
 static struct schema_element group(const char *name, int repetition, int converted, int n_children)
 {
-    return (struct schema_element){.name = name, .type = -1, .repetition = repetition, .converted = converted,
-                                   .n_children = n_children};
+    return (struct schema_element){
+        .name = name, .type = -1, .repetition = repetition, .converted = converted, .n_children = n_children};
 }
 
 /* The first column of a schema whose only child is elements[0]. */
@@ -33,10 +34,11 @@ static struct schema_column column_of(struct arena *a, const struct schema_eleme
     assert_string_equal(columns[0].column.name, elements[0].name);
     return columns[0];
 }
-#define COLUMN_OF(a, ...) \
+#define COLUMN_OF(a, ...)                                                                                              \
     column_of((a), (struct schema_element[]){__VA_ARGS__}, ARRAY_LEN(((struct schema_element[]){__VA_ARGS__})))
 
-static void assert_levels(const struct schema_column *c, unsigned rep, unsigned def, int null_row, int empty_row, int null_value)
+static void assert_levels(const struct schema_column *c, unsigned rep, unsigned def, int null_row, int empty_row,
+                          int null_value)
 {
     assert_null(c->column.unsupported);
     assert_int_equal(c->levels.max_rep, rep);
@@ -50,9 +52,11 @@ static void assert_levels(const struct schema_column *c, unsigned rep, unsigned 
 static void test_flat_columns_have_a_type_and_perhaps_nulls(void **state)
 {
     (void)state;
-    static const struct { int stored; enum pq_type type; } types[] = {
-        {PARQUET_BOOLEAN, PQ_BOOL}, {PARQUET_INT32, PQ_I32}, {PARQUET_INT64, PQ_I64}, {PARQUET_FLOAT, PQ_F32},
-        {PARQUET_DOUBLE, PQ_F64}, {PARQUET_BYTE_ARRAY, PQ_STRING}};
+    static const struct {
+        int stored;
+        enum pq_type type;
+    } types[] = {{PARQUET_BOOLEAN, PQ_BOOL}, {PARQUET_INT32, PQ_I32},  {PARQUET_INT64, PQ_I64},
+                 {PARQUET_FLOAT, PQ_F32},    {PARQUET_DOUBLE, PQ_F64}, {PARQUET_BYTE_ARRAY, PQ_STRING}};
     struct arena a;
     arena_init(&a, 1 << 20);
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
@@ -97,13 +101,21 @@ static void test_every_historical_shape_of_a_list_is_a_list(void **state)
 static void test_integer_annotations_of_both_generations_are_understood(void **state)
 {
     (void)state;
-    static const struct { int stored, converted, logical_bits, is_signed, bits, is_unsigned; } cases[] = {
-        {PARQUET_INT32, PARQUET_INT_8, 0, 0, 8, 0},       {PARQUET_INT32, PARQUET_INT_16, 0, 0, 16, 0},
-        {PARQUET_INT32, PARQUET_INT_32, 0, 0, 0, 0},      {PARQUET_INT64, PARQUET_INT_64, 0, 0, 0, 0},
-        {PARQUET_INT32, PARQUET_UINT_8, 0, 0, 8, 1},      {PARQUET_INT32, PARQUET_UINT_16, 0, 0, 16, 1},
-        {PARQUET_INT32, PARQUET_UINT_32, 0, 0, 0, 1},     {PARQUET_INT64, PARQUET_UINT_64, 0, 0, 0, 1},
-        {PARQUET_INT32, -1, 8, 1, 8, 0},                  {PARQUET_INT32, -1, 16, 0, 16, 1},
-        {PARQUET_INT64, -1, 64, 0, 0, 1},                 {PARQUET_INT64, -1, 8, 1, 0, 0},
+    static const struct {
+        int stored, converted, logical_bits, is_signed, bits, is_unsigned;
+    } cases[] = {
+        {PARQUET_INT32, PARQUET_INT_8, 0, 0, 8, 0},
+        {PARQUET_INT32, PARQUET_INT_16, 0, 0, 16, 0},
+        {PARQUET_INT32, PARQUET_INT_32, 0, 0, 0, 0},
+        {PARQUET_INT64, PARQUET_INT_64, 0, 0, 0, 0},
+        {PARQUET_INT32, PARQUET_UINT_8, 0, 0, 8, 1},
+        {PARQUET_INT32, PARQUET_UINT_16, 0, 0, 16, 1},
+        {PARQUET_INT32, PARQUET_UINT_32, 0, 0, 0, 1},
+        {PARQUET_INT64, PARQUET_UINT_64, 0, 0, 0, 1},
+        {PARQUET_INT32, -1, 8, 1, 8, 0},
+        {PARQUET_INT32, -1, 16, 0, 16, 1},
+        {PARQUET_INT64, -1, 64, 0, 0, 1},
+        {PARQUET_INT64, -1, 8, 1, 0, 0},
         {PARQUET_INT32, -1, 0, 0, 0, 0},
     };
     struct arena a;
@@ -137,19 +149,28 @@ static void test_unsupported_constructs_are_named(void **state)
     assert_string_equal(COLUMN_OF(&a, group("x", O, -1, 0)).column.unsupported, "structs");
     assert_string_equal(COLUMN_OF(&a, group("x", M, -1, 1), leaf("a", R, 1)).column.unsupported, "lists of structs");
     assert_string_equal(COLUMN_OF(&a, group("x", O, PARQUET_MAP, 1), group("key_value", M, -1, 2), leaf("key", R, 1),
-                                  leaf("value", R, 1)).column.unsupported, "maps");
-    assert_string_equal(COLUMN_OF(&a, list, middle, list, middle, leaf("element", R, 1)).column.unsupported, "nested lists");
+                                  leaf("value", R, 1))
+                            .column.unsupported,
+                        "maps");
+    assert_string_equal(COLUMN_OF(&a, list, middle, list, middle, leaf("element", R, 1)).column.unsupported,
+                        "nested lists");
     assert_string_equal(COLUMN_OF(&a, list, middle, group("element", R, -1, 1), leaf("a", R, 1)).column.unsupported,
                         "lists of structs");
-    assert_string_equal(COLUMN_OF(&a, list, group("list", M, -1, 2), leaf("a", R, 1), leaf("b", R, 1)).column.unsupported,
+    assert_string_equal(
+        COLUMN_OF(&a, list, group("list", M, -1, 2), leaf("a", R, 1), leaf("b", R, 1)).column.unsupported,
+        "lists of structs");
+    assert_string_equal(COLUMN_OF(&a, list, group("array", M, -1, 1), leaf("a", R, 1)).column.unsupported,
                         "lists of structs");
-    assert_string_equal(COLUMN_OF(&a, list, group("array", M, -1, 1), leaf("a", R, 1)).column.unsupported, "lists of structs");
-    assert_string_equal(COLUMN_OF(&a, list, group("x_tuple", M, -1, 1), leaf("a", R, 1)).column.unsupported, "lists of structs");
-    assert_string_equal(COLUMN_OF(&a, list, middle, group("element", R, PARQUET_MAP, 1), leaf("a", M, 1)).column.unsupported,
-                        "lists of maps");
+    assert_string_equal(COLUMN_OF(&a, list, group("x_tuple", M, -1, 1), leaf("a", R, 1)).column.unsupported,
+                        "lists of structs");
+    assert_string_equal(
+        COLUMN_OF(&a, list, middle, group("element", R, PARQUET_MAP, 1), leaf("a", M, 1)).column.unsupported,
+        "lists of maps");
     assert_string_equal(COLUMN_OF(&a, list, leaf("a", O, 1)).column.unsupported, "a LIST group of an unknown shape");
-    assert_string_equal(COLUMN_OF(&a, group("x", O, PARQUET_LIST, 0)).column.unsupported, "a LIST group of an unknown shape");
-    assert_string_equal(COLUMN_OF(&a, list, middle, leaf("element", R, PARQUET_INT96)).column.unsupported, "INT96 values");
+    assert_string_equal(COLUMN_OF(&a, group("x", O, PARQUET_LIST, 0)).column.unsupported,
+                        "a LIST group of an unknown shape");
+    assert_string_equal(COLUMN_OF(&a, list, middle, leaf("element", R, PARQUET_INT96)).column.unsupported,
+                        "INT96 values");
     arena_fini(&a);
 }
 
@@ -160,9 +181,9 @@ static void test_leaves_are_counted_past_unsupported_columns(void **state)
     struct arena a;
     struct schema_column *c;
     size_t n_columns, n_leaves;
-    const struct schema_element all[] = {
-        group("root", -1, -1, 3), group("s", O, -1, 2), leaf("a", R, 1), group("t", O, -1, 2), leaf("b", R, 1), leaf("d", R, 1),
-        leaf("x", R, 1), group("empty", O, -1, 0)};
+    const struct schema_element all[] = {group("root", -1, -1, 3), group("s", O, -1, 2),    leaf("a", R, 1),
+                                         group("t", O, -1, 2),     leaf("b", R, 1),         leaf("d", R, 1),
+                                         leaf("x", R, 1),          group("empty", O, -1, 0)};
     arena_init(&a, 1 << 20);
     assert_ok(schema_columns(&a, all, ARRAY_LEN(all), &c, &n_columns, &n_leaves, &e), &e);
     assert_int_equal(n_columns, 3);
@@ -182,10 +203,10 @@ static void test_trees_that_do_not_fit_are_refused(void **state)
     struct schema_column *c;
     size_t n_columns, n_leaves;
     arena_init(&a, 1 << 20);
-#define REFUSED(says, elements, n)                                                                                  \
-    do {                                                                                                            \
-        assert_status(schema_columns(&a, (elements), (n), &c, &n_columns, &n_leaves, &e), STATUS_FORMAT, &e);       \
-        assert_contains(e.text, says);                                                                              \
+#define REFUSED(says, elements, n)                                                                                     \
+    do {                                                                                                               \
+        assert_status(schema_columns(&a, (elements), (n), &c, &n_columns, &n_leaves, &e), STATUS_FORMAT, &e);          \
+        assert_contains(e.text, says);                                                                                 \
     } while (0)
     for (size_t i = 0; i < ARRAY_LEN(chain); i++)
         chain[i] = group("deeper", O, -1, 1);
@@ -199,7 +220,8 @@ static void test_trees_that_do_not_fit_are_refused(void **state)
     REFUSED("the root claims 2147483647 children", wide_root, 2);
     const struct schema_element orphan[] = {group("root", -1, -1, 1), leaf("a", R, 1), leaf("b", R, 1)};
     REFUSED("outside the tree", orphan, 3);
-    const struct schema_element stolen[] = {group("root", -1, -1, 2), group("s", O, -1, 2), leaf("a", R, 1), leaf("b", R, 1)};
+    const struct schema_element stolen[] = {group("root", -1, -1, 2), group("s", O, -1, 2), leaf("a", R, 1),
+                                            leaf("b", R, 1)};
     REFUSED("more children than", stolen, 4);
     const struct schema_element no_root[] = {leaf("a", R, 1)};
     REFUSED("no root", no_root, 1);
@@ -211,7 +233,10 @@ static void test_trees_that_do_not_fit_are_refused(void **state)
 static void test_columns_that_cannot_be_written_are_refused(void **state)
 {
     (void)state;
-    static const struct { struct pq_column column; enum status status; } cases[] = {
+    static const struct {
+        struct pq_column column;
+        enum status status;
+    } cases[] = {
         {{.name = "", .type = PQ_I32}, STATUS_ARGUMENT},
         {{.name = NULL, .type = PQ_I32}, STATUS_ARGUMENT},
         {{.name = "line\nbreak", .type = PQ_I32}, STATUS_ARGUMENT},

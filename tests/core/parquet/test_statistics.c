@@ -10,20 +10,21 @@
 static struct meta_statistics gather(struct statistics *s, const struct pq_column *c, const struct pq_values *v)
 {
     statistics_begin(s, c);
-    statistics_add(s, v, 0, v->n_values / 2);                /* in two pages */
+    statistics_add(s, v, 0, v->n_values / 2); /* in two pages */
     statistics_add(s, v, v->n_values / 2, v->n_values);
     return statistics_finish(s, 0);
 }
 
-#define GATHER(s, column, type, ...)                                                                                \
-    gather((s), (column), &(struct pq_values){.n_values = ARRAY_LEN(((type[]){__VA_ARGS__})), .data = (type[]){__VA_ARGS__}})
+#define GATHER(s, column, type, ...)                                                                                   \
+    gather((s), (column),                                                                                              \
+           &(struct pq_values){.n_values = ARRAY_LEN(((type[]){__VA_ARGS__})), .data = (type[]){__VA_ARGS__}})
 
-#define assert_bounds(m, type, low, high)                                                                           \
-    do {                                                                                                            \
-        assert_true((m).has_min && (m).has_max);                                                                    \
-        assert_int_equal((m).min.len, sizeof(type));                                                                \
-        assert_memory_equal((m).min.data, &(type){low}, sizeof(type));                                              \
-        assert_memory_equal((m).max.data, &(type){high}, sizeof(type));                                             \
+#define assert_bounds(m, type, low, high)                                                                              \
+    do {                                                                                                               \
+        assert_true((m).has_min && (m).has_max);                                                                       \
+        assert_int_equal((m).min.len, sizeof(type));                                                                   \
+        assert_memory_equal((m).min.data, &(type){low}, sizeof(type));                                                 \
+        assert_memory_equal((m).max.data, &(type){high}, sizeof(type));                                                \
     } while (0)
 
 static void test_floats_leave_nan_out_and_widen_zero(void **state)
@@ -97,10 +98,13 @@ static void test_strings_compare_byte_by_byte_and_long_ones_are_left_out(void **
     (void)state;
     const struct pq_column c = {.type = PQ_STRING};
     struct statistics s;
-    char text[200] = "b" "\xce\xbb" "a" "ab";
+    char text[200] = "b"
+                     "\xce\xbb"
+                     "a"
+                     "ab";
     memset(text + 7, 'z', 100);
-    struct meta_statistics m = gather(&s, &c, &(struct pq_values){.n_values = 4, .data = text,
-                                                                  .string_offsets = (uint64_t[]){0, 1, 3, 4, 6}});
+    struct meta_statistics m =
+        gather(&s, &c, &(struct pq_values){.n_values = 4, .data = text, .string_offsets = (uint64_t[]){0, 1, 3, 4, 6}});
     assert_true(m.has_min && m.has_max);
     assert_int_equal(m.min.len, 1);
     assert_memory_equal(m.min.data, "a", 1);
@@ -135,8 +139,8 @@ static void forge_bounds(struct forge *f, int type, struct span low, struct span
 {
     forge_begin(f, type);
     forge_element(f, "x", type, REQUIRED, -1, 0);
-    f->chunk.statistics = (struct meta_statistics){.has_min = true, .has_max = true, .has_nulls = true, .min = low, .max = high,
-                                                   .n_nulls = 4};
+    f->chunk.statistics = (struct meta_statistics){
+        .has_min = true, .has_max = true, .has_nulls = true, .min = low, .max = high, .n_nulls = 4};
 }
 
 static void test_bounds_are_read_as_doubles(void **state)
@@ -148,7 +152,7 @@ static void test_bounds_are_read_as_doubles(void **state)
     assert_true(s.present && s.min == -1.5 && s.max == 2.5);
     assert_int_equal(s.nulls, 4);
     forge_bounds(&f, F32, BYTES(float, 0.0f), BYTES(float, -0.0f));
-    s = read_statistics(&f);                                 /* written by the letter, read with the zeros widened */
+    s = read_statistics(&f); /* written by the letter, read with the zeros widened */
     assert_true(s.present && signbit(s.min) && !signbit(s.max));
     forge_bounds(&f, PARQUET_INT64, BYTES(int64_t, (1ll << 53) + 1), BYTES(int64_t, (1ll << 53) + 1));
     s = read_statistics(&f);
@@ -173,7 +177,7 @@ static void test_bounds_that_mean_nothing_are_absent(void **state)
     forge_bounds(&f, F32, BYTES(double, 1), BYTES(double, 2));
     assert_false(read_statistics(&f).present);
     forge_bounds(&f, F32, BYTES(float, 1), BYTES(float, 2));
-    f.no_orders = true;                                      /* without an order min_value has no meaning */
+    f.no_orders = true; /* without an order min_value has no meaning */
     assert_false(read_statistics(&f).present);
     forge_bounds(&f, F32, BYTES(float, 1), BYTES(float, 2));
     f.order = 9;

@@ -17,13 +17,14 @@ static struct buf bytes_of(void)
 static void test_numbers_of_every_size_come_back(void **state)
 {
     (void)state;
-    static const int64_t values[] = {0, 1, -1, 63, 64, -64, -65, 8191, 8192, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
+    static const int64_t values[] = {0,    1,    -1,        63,        64,        -64,      -65,
+                                     8191, 8192, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
     struct error e;
     struct buf b = bytes_of();
     struct thrift_writer w = thrift_writer_of(&b, &e);
     thrift_put_begin(&w);
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
-        thrift_put_i64(&w, (int)(1 + 17 * i), values[i]);              /* steps of 17 do not fit the short form */
+        thrift_put_i64(&w, (int)(1 + 17 * i), values[i]); /* steps of 17 do not fit the short form */
     thrift_put_i32(&w, 300, INT32_MIN);
     thrift_put_i16(&w, 301, -5);
     thrift_put_byte(&w, 302, -128);
@@ -34,7 +35,8 @@ static void test_numbers_of_every_size_come_back(void **state)
     assert_int_equal(w.status, STATUS_OK);
     struct thrift_reader reader = thrift_reader_of(b.data, b.len), *t = &reader;
     size_t n = 0;
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         if (f.id < 300) {
             assert_int_equal(f.id, 1 + 17 * n);
             assert_true(thrift_i64(t, &f) == values[n++]);
@@ -87,7 +89,8 @@ static void put_everything(struct buf *b)
 static int32_t field_100(struct thrift_reader *t)
 {
     int32_t v = 0;
-    THRIFT_EACH_FIELD(t, f) {
+    THRIFT_EACH_FIELD(t, f)
+    {
         if (f.id == 100)
             v = thrift_i32(t, &f);
         else
@@ -139,13 +142,13 @@ static void test_nesting_without_end_is_a_fault(void **state)
     (void)state;
     static uint8_t bytes[200000];
     struct error e;
-    memset(bytes, 0x1c, sizeof bytes);                       /* a struct in a struct in a ... */
+    memset(bytes, 0x1c, sizeof bytes); /* a struct in a struct in a ... */
     assert_status(skip_all(bytes, sizeof bytes, &e), STATUS_FORMAT, &e);
     assert_contains(e.text, "nested too deeply");
-    memset(bytes, 0x19, sizeof bytes);                       /* a list of one list of one ... */
+    memset(bytes, 0x19, sizeof bytes); /* a list of one list of one ... */
     assert_status(skip_all(bytes, sizeof bytes, &e), STATUS_FORMAT, &e);
     assert_contains(e.text, "nested too deeply");
-    for (size_t i = 0; i < sizeof bytes; i += 3)             /* maps of one map */
+    for (size_t i = 0; i < sizeof bytes; i += 3) /* maps of one map */
         memcpy(bytes + i, "\x1b\x01\xbb", i + 3 <= sizeof bytes ? 3 : 1);
     assert_status(skip_all(bytes, sizeof bytes, &e), STATUS_FORMAT, &e);
 }
@@ -153,15 +156,19 @@ static void test_nesting_without_end_is_a_fault(void **state)
 static void test_malformed_values_are_faults(void **state)
 {
     (void)state;
-    static const struct { const char *bytes; size_t n; const char *says; } cases[] = {
+    static const struct {
+        const char *bytes;
+        size_t n;
+        const char *says;
+    } cases[] = {
         {"\x16\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02\x00", 12, "more than 64 bits"},
         {"\x16\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00", 13, "more than 64 bits"},
         {"\x1d\x00", 2, "unknown field type"},
         {"\x19\x10\x00", 3, "unknown item type"},
         {"\x1b\x01\x05\x00", 4, "unknown item type"},
         {"\x05\xfe\xff\xff\xff\x0f\x00\x00", 8, "field number out of range"},
-        {"\x18\xff\xff\xff\xff\x0f\x00", 7, "ends too early"},               /* a text of 4 GiB */
-        {"\x19\xf5\xff\xff\xff\xff\x0f\x00", 8, "ends too early"},           /* a list of 2^32 integers */
+        {"\x18\xff\xff\xff\xff\x0f\x00", 7, "ends too early"},     /* a text of 4 GiB */
+        {"\x19\xf5\xff\xff\xff\xff\x0f\x00", 8, "ends too early"}, /* a list of 2^32 integers */
     };
     struct error e;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -174,10 +181,10 @@ static void test_a_list_that_claims_too_much_is_refused_before_its_items(void **
 {
     (void)state;
     struct error e;
-    uint8_t bytes[] = {0x19, 0xfc, 0x80, 0x80, 0x80, 0x80, 0x08, 0, 0, 0, 0};        /* 2^31 structs */
+    uint8_t bytes[] = {0x19, 0xfc, 0x80, 0x80, 0x80, 0x80, 0x08, 0, 0, 0, 0}; /* 2^31 structs */
     struct thrift_reader reader = thrift_reader_of(bytes, sizeof bytes), *t = &reader;
     THRIFT_EACH_FIELD(t, f)
-        assert_int_equal(thrift_list(t, &f, THRIFT_STRUCT, 2), 0);
+    assert_int_equal(thrift_list(t, &f, THRIFT_STRUCT, 2), 0);
     assert_status(thrift_done(t, "footer", &e), STATUS_FORMAT, &e);
     assert_contains(e.text, "list claims more items than the remaining bytes hold");
 }
@@ -186,10 +193,11 @@ static void test_a_field_of_another_type_is_a_fault(void **state)
 {
     (void)state;
     struct error e;
-    uint8_t bytes[] = {0x18, 0x01, 'x', 0x00};               /* field 1 is a text */
+    uint8_t bytes[] = {0x18, 0x01, 'x', 0x00}; /* field 1 is a text */
     for (int kind = 0; kind < 5; kind++) {
         struct thrift_reader reader = thrift_reader_of(bytes, sizeof bytes), *t = &reader;
-        THRIFT_EACH_FIELD(t, f) {
+        THRIFT_EACH_FIELD(t, f)
+        {
             if (kind == 0)
                 (void)thrift_i32(t, &f);
             else if (kind == 1)
@@ -204,10 +212,10 @@ static void test_a_field_of_another_type_is_a_fault(void **state)
         assert_status(thrift_done(t, "struct", &e), STATUS_FORMAT, &e);
         assert_contains(e.text, "unexpected type");
     }
-    uint8_t wide[] = {0x15, 0x80, 0x80, 0x80, 0x80, 0x20, 0x00};             /* an i32 of 2^32 */
+    uint8_t wide[] = {0x15, 0x80, 0x80, 0x80, 0x80, 0x20, 0x00}; /* an i32 of 2^32 */
     struct thrift_reader reader = thrift_reader_of(wide, sizeof wide), *t = &reader;
     THRIFT_EACH_FIELD(t, f)
-        (void)thrift_i32(t, &f);
+    (void)thrift_i32(t, &f);
     assert_status(thrift_done(t, "struct", &e), STATUS_FORMAT, &e);
     assert_contains(e.text, "more than 32 bits");
 }

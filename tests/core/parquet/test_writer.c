@@ -13,7 +13,10 @@
 static const struct pq_column list_of_f32 = {.name = "x", .type = PQ_F32, .list = true};
 static const struct pq_write_options plain = {.codec = CODEC_NONE};
 
-static bool exists(const char *path) { return access(path, F_OK) == 0; }
+static bool exists(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
 
 static struct pq_writer *create(const char *path, const struct pq_column *columns, size_t n)
 {
@@ -26,7 +29,8 @@ static struct pq_writer *create(const char *path, const struct pq_column *column
 static void test_values_that_do_not_fit_together_are_refused_and_the_writer_goes_on(void **state)
 {
     (void)state;
-    static const struct pq_column columns[] = {{.name = "x", .type = PQ_F32, .list = true}, {.name = "s", .type = PQ_STRING}};
+    static const struct pq_column columns[] = {{.name = "x", .type = PQ_F32, .list = true},
+                                               {.name = "s", .type = PQ_STRING}};
     float data[4] = {1, 2, 3, 4};
     char text[] = "abcd";
     const struct pq_values good[] = {
@@ -40,15 +44,33 @@ static void test_values_that_do_not_fit_together_are_refused_and_the_writer_goes
     for (int lie = 0; lie < 9; lie++) {
         struct pq_values v[] = {good[0], good[1]};
         switch (lie) {
-        case 0: v[1].n_rows = 3; break;
-        case 1: v[0].n_rows = v[1].n_rows = 0; break;
-        case 2: v[0].offsets = falling; break;
-        case 3: v[0].offsets = beyond; break;
-        case 4: v[0].offsets = NULL; break;
-        case 5: v[1].n_values = 3; break;
-        case 6: v[1].string_offsets = falling; break;
-        case 7: v[1].string_offsets = NULL; break;
-        default: v[0].data = NULL; break;
+        case 0:
+            v[1].n_rows = 3;
+            break;
+        case 1:
+            v[0].n_rows = v[1].n_rows = 0;
+            break;
+        case 2:
+            v[0].offsets = falling;
+            break;
+        case 3:
+            v[0].offsets = beyond;
+            break;
+        case 4:
+            v[0].offsets = NULL;
+            break;
+        case 5:
+            v[1].n_values = 3;
+            break;
+        case 6:
+            v[1].string_offsets = falling;
+            break;
+        case 7:
+            v[1].string_offsets = NULL;
+            break;
+        default:
+            v[0].data = NULL;
+            break;
         }
         assert_status(pq_write_row_group(w, v, &e), STATUS_ARGUMENT, &e);
         assert_contains(e.text, "t: row group 0: column ");
@@ -69,7 +91,7 @@ static void test_rows_and_row_groups_beyond_a_reader_are_refused(void **state)
     struct error e;
     char *folder = temp_folder_create();
     struct pq_writer *w = create(path_in(folder, "t"), &list_of_f32, 1);
-    float nothing[1] = {0};                                  /* the sizes are judged before the values are touched */
+    float nothing[1] = {0}; /* the sizes are judged before the values are touched */
     size_t n = 70u << 20;
     struct pq_values row = {.n_rows = 1, .n_values = n, .data = nothing, .offsets = (uint64_t[]){0, n}};
     assert_status(pq_write_row_group(w, &row, &e), STATUS_RANGE, &e);
@@ -90,8 +112,11 @@ static void test_options_that_do_not_exist_are_refused_before_a_file_is_made(voi
 {
     (void)state;
     const struct pq_write_options bad[] = {
-        {.codec = CODEC_LZ4}, {.codec = CODEC_ROOT_OLD}, {.codec = CODEC_NONE, .page_version = 3},
-        {.codec = CODEC_NONE, .page_version = -1}, {.codec = CODEC_NONE, .page_bytes = (size_t)1 << 30},
+        {.codec = CODEC_LZ4},
+        {.codec = CODEC_ROOT_OLD},
+        {.codec = CODEC_NONE, .page_version = 3},
+        {.codec = CODEC_NONE, .page_version = -1},
+        {.codec = CODEC_NONE, .page_bytes = (size_t)1 << 30},
         {.codec = CODEC_NONE, .meta = &(const struct pq_key_value){NULL, "x"}, .n_meta = 1}};
     struct error e;
     struct pq_writer *w;
@@ -103,7 +128,7 @@ static void test_options_that_do_not_exist_are_refused_before_a_file_is_made(voi
     assert_status(pq_writer_create(path_in(folder, "t"), &list_of_f32, 0, &plain, &w, &e), STATUS_ARGUMENT, &e);
     assert_status(pq_writer_create(path_in(folder, "no/t"), &list_of_f32, 1, &plain, &w, &e), STATUS_NOTFOUND, &e);
     assert_contains(e.text, "t: create");
-    assert_null(strstr(e.text, folder));                     /* messages show the last component alone */
+    assert_null(strstr(e.text, folder)); /* messages show the last component alone */
     assert_int_equal(folder_count(folder), 0);
     temp_folder_remove(folder);
 }
@@ -147,7 +172,7 @@ static void test_a_full_disk_is_nospace_and_a_device_is_not_unlinked(void **stat
     assert_contains(e.text, "full.parquet: row group 0: column x: write");
     pq_writer_abort(w);
     assert_true(exists("/dev/full"));
-    w = create(path, &list_of_f32, 1);                       /* small enough to fail only at the end */
+    w = create(path, &list_of_f32, 1); /* small enough to fail only at the end */
     assert_status(pq_writer_finish(w, &e), STATUS_NOSPACE, &e);
     assert_contains(e.text, "full.parquet: write");
     assert_true(exists("/dev/full"));
@@ -186,7 +211,8 @@ static void test_every_failing_allocation_is_an_error_and_leaves_nothing(void **
     table_rows(&t, &r, 20, 10);
     for (int version = 1; version <= 2; version++)
         for (size_t n = 1; alloc_fail_begin(n); n++) {
-            const struct pq_write_options options = {.codec = CODEC_SNAPPY, .page_version = version, .meta = meta, .n_meta = 1};
+            const struct pq_write_options options = {
+                .codec = CODEC_SNAPPY, .page_version = version, .meta = meta, .n_meta = 1};
             struct pq_writer *w = NULL;
             enum status s = pq_writer_create(path_in(folder, "t"), t.columns, t.n_columns, &options, &w, &e);
             if (s == STATUS_OK && (s = table_write(w, &t, 0, 20, &e)) != STATUS_OK)
@@ -208,7 +234,8 @@ static void test_a_list_columns_statistics_hold_its_values_and_count_its_empty_r
     struct error e;
     char *folder = temp_folder_create();
     struct pq_writer *w = create(path_in(folder, "t"), &list_of_f32, 1);
-    struct pq_values v = {.n_rows = 4, .n_values = 6, .data = (float[]){99, 2, NAN, -3, 0, 99}, .offsets = (uint64_t[]){1, 1, 4, 4, 5}};
+    struct pq_values v = {
+        .n_rows = 4, .n_values = 6, .data = (float[]){99, 2, NAN, -3, 0, 99}, .offsets = (uint64_t[]){1, 1, 4, 4, 5}};
     assert_ok(pq_write_row_group(w, &v, &e), &e);
     v = (struct pq_values){.n_rows = 1, .n_values = 0, .data = (float[]){0}, .offsets = (uint64_t[]){0, 0}};
     assert_ok(pq_write_row_group(w, &v, &e), &e);
