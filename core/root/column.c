@@ -19,11 +19,13 @@ static enum status reserve_offsets(struct root_column *c, uint64_t n, struct err
 {
     if (n <= c->cap_offsets)
         return STATUS_OK;
-    uint64_t *p = n < SIZE_MAX / sizeof *p ? mem_realloc(c->offsets, n * sizeof *p) : NULL;
+    size_t cap = c->cap_offsets + c->cap_offsets / 2;
+    cap = cap > n ? cap : (size_t)n;
+    uint64_t *p = cap < SIZE_MAX / sizeof *p ? mem_realloc(c->offsets, cap * sizeof *p) : NULL;
     if (!p)
         return root_no_memory(e);
     c->offsets = p;
-    c->cap_offsets = (size_t)n;
+    c->cap_offsets = cap;
     return STATUS_OK;
 }
 
@@ -140,18 +142,20 @@ static enum status offsets_from_counts(const struct root_branch *b, const struct
     return STATUS_OK;
 }
 
-/* Offsets of texts, each of which states its length. */
-static enum status offsets_from_texts(struct basket *k, uint32_t *to, size_t n, struct error *e)
+/* Offsets of elements that say themselves where they end. */
+static enum status offsets_from_walk(struct shape *shape, struct basket *k, uint32_t *to, size_t n, struct error *e)
 {
-    struct cursor c = cursor_of(k->data, k->n_bytes);
+    size_t at = 0;
     for (size_t i = 0; i < n; i++) {
         size_t len;
-        to[i] = (uint32_t)cursor_offset(&c);
-        (void)cursor_string(&c, &len);
+        to[i] = (uint32_t)at;
+        if (shape_measure(shape, k->data + at, k->n_bytes - at, &len, e) != STATUS_OK)
+            return error_wrap(e, "entry %zu of %zu", i, n);
+        at += len;
     }
-    to[n] = (uint32_t)cursor_offset(&c);
-    if (c.bad || cursor_left(&c))
-        return error_set(e, STATUS_FORMAT, "%zu texts do not fill %zu bytes", n, k->n_bytes);
+    to[n] = (uint32_t)at;
+    if (at != k->n_bytes)
+        return error_set(e, STATUS_FORMAT, "%zu bytes are left over behind %zu entries", k->n_bytes - at, n);
     k->offsets = to;
     return STATUS_OK;
 }
@@ -164,8 +168,8 @@ static enum status make_offsets(struct root_tree *t, struct root_branch *owner, 
     buf->len = 0;
     TRY(buf_reserve(buf, (n + 1) * sizeof(uint32_t), e));
     uint32_t *to = (uint32_t *)(void *)buf->data;
-    if (owner->shape->kind == SHAPE_TEXT)
-        return offsets_from_texts(k, to, n, e);
+    if (!owner->repeat)
+        return offsets_from_walk(owner->shape, k, to, n, e);
     const struct root_branch *counter = owner->shape->kind == SHAPE_NUMBER ? counter_branch(t, owner) : NULL;
     if (!counter || counter->repeat || !counter->target)
         return error_set(e, STATUS_UNSUPPORTED, "no offsets of its %zu entries, nor a branch that counts them", n);
@@ -187,6 +191,8 @@ static enum status read_piece(struct reading *g, size_t index, int64_t first, in
     TRY(basket_load(g->tree, owner, index, &k, e));
     if (!k->offsets && !k->stride && make_offsets(g->tree, owner, &owner->store.now, e) != STATUS_OK)
         return error_wrap(e, "basket %zu", index);
+    /* Only now, that a basket holds these entries, is their number believed. */
+    TRY(reserve_offsets(g->out, (uint64_t)g->out->n_entries + (uint64_t)(end - first) + 1, e));
     struct piece p = {k, (size_t)(first - owner->store.places[index].first), (size_t)(end - first)};
     bool plain = owner->shape->kind == SHAPE_NUMBER && g->b->target == owner->shape;
     enum status s = !plain ? walk_entries(g, p, e)
@@ -207,7 +213,7 @@ static enum status read_range(struct reading *g, int64_t first, int64_t n, struc
         return error_set(e, STATUS_FORMAT, "entries %" PRId64 " to %" PRId64 " of %" PRId64 " are wanted (the tree says %"
                          PRId64 ")", first, first + (n > 0 ? n : 0), owner->entries, g->tree->entries);
     TRY(baskets_prepare(g->tree, owner, e));
-    TRY(reserve_offsets(g->out, (uint64_t)n + 1, e));
+    TRY(reserve_offsets(g->out, 1, e));
     g->out->offsets[0] = 0;
     int64_t end = first + n;
     for (size_t i = basket_find(owner, first); first < end; i++) {

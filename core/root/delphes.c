@@ -258,14 +258,17 @@ static double value_at(const struct root_column *c, size_t i)
 static enum status to_f32(const struct delphes *d, int64_t first, size_t n, float *out, struct error *e)
 {
     const struct root_column *c = &d->column;
-    bool odd = false;
+    uint32_t odd = 0;
     if (c->type == ROOT_F32 && n > 0)
         memcpy(out, c->values, n * sizeof *out);
     else
         for (size_t i = 0; i < n; i++)
             out[i] = (float)value_at(c, i);
-    for (size_t i = 0; i < n; i++)
-        odd |= !(fabsf(out[i]) < INFINITY);
+    for (size_t i = 0; i < n; i++) {                  /* on bits, so that the compiler can take many at once */
+        uint32_t bits;
+        memcpy(&bits, &out[i], sizeof bits);
+        odd |= (bits & 0x7fffffff) >= 0x7f800000;
+    }
     for (size_t i = 0; odd && i < n; i++)
         if (!isfinite(out[i]))
             return bad_value(d, first, i, value_at(c, i), "not a finite number", e);

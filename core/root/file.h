@@ -42,7 +42,7 @@ struct key_header {
     size_t class_len, name_len, title_len;
 };
 
-enum { KEY_BYTES_MIN = 26 };           /* with empty names and 32-bit seeks */
+enum { KEY_BYTES_MIN = 29 };           /* with empty names and 32-bit seeks */
 
 /* Parses the header at the cursor, leaving the cursor behind it; FORMAT for what cannot be a key. */
 enum status key_parse(struct cursor *c, struct key_header *k, struct error *e) MUST_USE;

@@ -77,6 +77,8 @@ static inline bool shape_contains(const struct shape *s, const struct shape *tar
  * of the entry. */
 enum status shape_read(struct shape *root, const struct shape *target, bool repeat, const uint8_t *p, size_t n,
                        struct root_column *out, uint64_t *n_values, struct error *e) MUST_USE;
+/* Bytes that one element takes at p; UNSUPPORTED when only the end of the entry would tell. */
+enum status shape_measure(struct shape *root, const uint8_t *p, size_t n, size_t *len, struct error *e) MUST_USE;
 /* Room for n values (bytes for text) in the column. */
 enum status column_reserve(struct root_column *c, uint64_t n, struct error *e) MUST_USE;
 /* n big-endian numbers of the given size into host order. */

@@ -418,3 +418,16 @@ enum status shape_read(struct shape *root, const struct shape *target, bool repe
     *n_values = w.n_values;
     return STATUS_OK;
 }
+
+enum status shape_measure(struct shape *root, const uint8_t *p, size_t n, size_t *len, struct error *e)
+{
+    static const struct shape nothing = {.index = UINT32_MAX};
+    struct walker w = {.c = cursor_of(p, n), .target = &nothing, .e = e};
+    if (root->kind == SHAPE_COUNTED && !root->counter)
+        return error_set(e, STATUS_UNSUPPORTED, "array of unknown length");
+    TRY(walk(&w, root));
+    if (w.stopped)
+        return error_set(e, STATUS_UNSUPPORTED, "%s of unknown length", root->name);
+    *len = cursor_offset(&w.c);
+    return STATUS_OK;
+}
