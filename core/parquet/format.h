@@ -56,6 +56,7 @@ enum {
     PARQUET_FOOTER_BYTES_MAX = 16 << 20,
     PARQUET_FOOTER_MEMORY_MAX = 256 << 20,       /* of what is read from it */
     PARQUET_PAGE_BYTES_MAX = 256 << 20,          /* one page, uncompressed; the writer keeps to it as well */
+    PARQUET_PAGE_ENTRIES_MAX = 256 << 20,        /* values and empty lists of one page: its levels take a byte each */
     PARQUET_PAGE_HEADER_BYTES_MAX = 1 << 20,     /* statistics of long strings may sit in a page header */
     PARQUET_SCHEMA_DEPTH_MAX = 64
 };

@@ -19,8 +19,8 @@ void page_buffers_init(struct page_buffers *b)
 {
     buf_init(&b->window, (size_t)PARQUET_PAGE_BYTES_MAX + PARQUET_PAGE_HEADER_BYTES_MAX + WINDOW_BYTES + HEADER_GUESS);
     buf_init(&b->body, PARQUET_PAGE_BYTES_MAX);
-    buf_init(&b->rep, PARQUET_COLUMN_BYTES_MAX);
-    buf_init(&b->def, PARQUET_COLUMN_BYTES_MAX);
+    buf_init(&b->rep, PARQUET_PAGE_ENTRIES_MAX);
+    buf_init(&b->def, PARQUET_PAGE_ENTRIES_MAX);
 }
 
 void page_buffers_fini(struct page_buffers *b)
@@ -247,6 +247,9 @@ static enum status read_page(struct chunk_reader *r, int64_t *n_left, struct col
         return error_set(e, STATUS_FORMAT, "its checksum differs");
     if (page.type == PARQUET_DICTIONARY_PAGE)
         return read_dictionary_page(r, &page, stored, out, e);
+    if (page.n_values > PARQUET_PAGE_ENTRIES_MAX)
+        return error_set(e, STATUS_RANGE, "%d values in one page; at most %d are read", (int)page.n_values,
+                         PARQUET_PAGE_ENTRIES_MAX);
     if (page.n_values > *n_left)
         return error_set(e, STATUS_FORMAT, "%d values, %" PRId64 " remain of the chunk's", (int)page.n_values, *n_left);
     *n_left -= page.n_values;

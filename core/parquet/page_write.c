@@ -64,7 +64,8 @@ enum status page_last_row(const struct page_writer *w, const struct pq_column *c
     for (; row < v->n_rows; row++) {
         size_t value, end;
         page_value_range(c, v, row, row + 1, &value, &end);
-        size_t more = plain_bytes(c, v, value, end) + 1; /* + 1: rows without values fill a page as well */
+        size_t more = c->type == PQ_BOOL ? end - value : plain_bytes(c, v, value, end);
+        more++; /* rows without values fill a page as well */
         if (more > ROW_BYTES_MAX)
             return error_set(e, STATUS_RANGE, "row %zu holds %zu bytes; at most %zu can be written", row, more,
                              ROW_BYTES_MAX);

@@ -160,6 +160,12 @@ static void test_a_run_cannot_cost_more_memory_than_allowed(void **state)
     forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 1 << 28);
     rows(&f, 1 << 28);
     assert_refused(&f, STATUS_RANGE, "at most 1073741824 bytes are read at once");
+    forge_begin(&f, PARQUET_BOOLEAN);
+    forge_element(&f, "x", PARQUET_BOOLEAN, OPTIONAL, -1, 0);
+    forge_bytes(&f, "\x06\0\0\0\x82\x80\x80\x80\x02\x00", 10);
+    forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, (1 << 28) + 1);
+    rows(&f, (1 << 28) + 1);
+    assert_refused(&f, STATUS_RANGE, "268435457 values in one page");
     forge_three(&f);
     forge_finish(&f);
     assert_ok(open_bytes(&o, f.file.data, f.file.len), &o.e);
