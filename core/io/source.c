@@ -11,13 +11,13 @@
 
 static const struct scheme {
     const char *name;
-    enum status (*open)(const char *url, struct source **out, struct error *e);
-    const char *missing;                     /* what to do where open is NULL */
+    enum status (*open)(const char *url, const struct source_cancel *c, struct source **out, struct error *e);
 } schemes[] = {
-    {"file", source_open_file_url, NULL},
-    {"https", NULL, "https:// is not built in: download the file first and give its path"},
-    {"http", NULL, "http:// is not built in: download the file first and give its path"},
-    {"root", NULL, "root:// is not built in: copy the file first (xrdcp) and give its path"},
+    {"file", source_open_file_url},
+    {"https", source_open_https},
+    {"http", source_open_https},
+    {"root", source_open_xroot},
+    {"roots", source_open_xroot},            /* the same over TLS */
 };
 
 /* Bytes of the scheme in front of "://", 0 for a plain path. */
@@ -29,14 +29,21 @@ static size_t scheme_len(const char *url)
 
 enum status source_open(const char *url, struct source **out, struct error *e)
 {
+    return source_open_cancellable(url, NULL, NULL, out, e);
+}
+
+enum status source_open_cancellable(const char *url, bool (*cancelled)(void *ctx), void *ctx, struct source **out,
+                                    struct error *e)
+{
+    struct source_cancel cancel = {cancelled, ctx};
     *out = NULL;
     size_t n = scheme_len(url);
     if (n == 0)
         return source_open_file(url, out, e);
     for (const struct scheme *s = schemes; s < schemes + ARRAY_LEN(schemes); s++)
         if (strlen(s->name) == n && strncasecmp(s->name, url, n) == 0)
-            return s->open ? s->open(url, out, e) : error_set(e, STATUS_UNSUPPORTED, "%s", s->missing);
-    return error_set(e, STATUS_UNSUPPORTED, "%.*s:// is not known: give a path or a file:// URL", n > 32 ? 32 : (int)n,
+            return s->open(url, &cancel, out, e);
+    return error_set(e, STATUS_UNSUPPORTED, "%.*s:// is not known: give a path, or a file://, http(s):// or root(s):// URL", n > 32 ? 32 : (int)n,
                      url);
 }
 
@@ -55,12 +62,26 @@ void source_close(struct source *s)
         s->ops->close(s);
 }
 
+void source_set_cancel(struct source *s, bool (*cancelled)(void *ctx), void *ctx)
+{
+    s->cancel = (struct source_cancel){cancelled, ctx};
+}
+
+enum status source_check_cancel(const struct source_cancel *c, struct error *e)
+{
+    if (c->cancelled && c->cancelled(c->ctx))
+        return error_set(e, STATUS_CANCELLED, "reading was cancelled");
+    return STATUS_OK;
+}
+
 const char *source_name(const struct source *s) { return s->name; }
 uint64_t source_size(const struct source *s) { return s->size; }
 
 struct source_counters source_counters(const struct source *s)
 {
-    return (struct source_counters){.requests = s->n_requests, .bytes = s->n_bytes};
+    while (s->counted)
+        s = s->counted;
+    return (struct source_counters){.requests = s->n_requests, .bytes = s->n_bytes, .retries = s->n_retries};
 }
 
 enum status source_read(struct source *s, uint64_t offset, void *dst, size_t len, struct error *e)

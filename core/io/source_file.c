@@ -77,6 +77,22 @@ static enum status open_regular(const char *path, int *fd, uint64_t *size, struc
     return STATUS_OK;
 }
 
+enum status source_open_descriptor(int fd, uint64_t size, const char *url, struct source **out, struct error *e)
+{
+    struct file_source *f = mem_calloc(1, sizeof *f);
+    *out = NULL;
+    if (!f) {
+        close(fd);
+        return error_set(e, STATUS_NOMEM, "no memory to open a file");
+    }
+    source_set_name(&f->base, url);
+    f->base.ops = &file_ops;
+    f->base.size = size;
+    f->fd = fd;
+    *out = &f->base;
+    return STATUS_OK;
+}
+
 enum status source_open_file(const char *path, struct source **out, struct error *e)
 {
     struct file_source *f = mem_calloc(1, sizeof *f);
@@ -113,9 +129,10 @@ static bool decode_percent(const char *s, char *out, size_t cap)
     return *s == '\0';
 }
 
-enum status source_open_file_url(const char *url, struct source **out, struct error *e)
+enum status source_open_file_url(const char *url, const struct source_cancel *c, struct source **out, struct error *e)
 {
     char path[PATH_MAX];
+    (void)c;
     const char *rest = url + strlen("file://");
     *out = NULL;
     if (strncasecmp(rest, "localhost/", strlen("localhost/")) == 0)

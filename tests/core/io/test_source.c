@@ -120,21 +120,25 @@ static void test_file_urls_name_absolute_paths_with_escapes(void **state)
     }
 }
 
-static void test_schemes_that_are_not_built_in_say_what_to_do(void **state)
+static void test_remote_hosts_are_refused_unless_a_policy_allows_them(void **state)
 {
     (void)state;
     struct source *s;
     struct error e;
-    static const char *const urls[] = {"https://host/a.root", "http://user:secret@host/a.root", "ROOT://host//a.root"};
+    static const char *const urls[] = {"https://host/a.root", "http://host:8080/a.root", "ROOT://host//a.root",
+                                       "roots://host//a.root"};
     for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
-        assert_status(source_open(urls[i], &s, &e), STATUS_UNSUPPORTED, &e);
+        assert_status(source_open(urls[i], &s, &e), STATUS_FORBIDDEN, &e);
         assert_null(s);
-        assert_contains(e.text, "not built in: ");
-        assert_contains(e.text, " the file first");
-        assert_null(strstr(e.text, "secret"));
+        assert_contains(e.text, "a.root: the host host (port ");
+        assert_contains(e.text, "is not allowed: add it to the list of allowed hosts");
     }
+    assert_status(source_open("http://user:secret@host/a.root", &s, &e), STATUS_ARGUMENT, &e);
+    assert_null(strstr(e.text, "secret"));
+    assert_status(source_open("root://user:secret@host", &s, &e), STATUS_ARGUMENT, &e);
+    assert_null(strstr(e.text, "secret"));
     assert_status(source_open("gopher://host/a", &s, &e), STATUS_UNSUPPORTED, &e);
-    assert_string_equal(e.text, "gopher:// is not known: give a path or a file:// URL");
+    assert_string_equal(e.text, "gopher:// is not known: give a path, or a file://, http(s):// or root(s):// URL");
 }
 
 static void test_what_is_no_regular_file_is_refused_without_waiting(void **state)
@@ -219,7 +223,7 @@ int main(void)
         with_file(test_a_path_is_read_at_offsets),
         with_file(test_memory_is_read_at_offsets),
         with_file(test_file_urls_name_absolute_paths_with_escapes),
-        with_file(test_schemes_that_are_not_built_in_say_what_to_do),
+        with_file(test_remote_hosts_are_refused_unless_a_policy_allows_them),
         with_file(test_what_is_no_regular_file_is_refused_without_waiting),
         with_file(test_a_file_that_shrinks_is_an_error_not_old_bytes),
         with_file(test_threads_may_read_at_once),
