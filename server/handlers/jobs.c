@@ -29,7 +29,7 @@ void handle_job_submit(struct app *app, struct request *q, struct response *r)
     enum status s = jobs_submit(app->jobs, body, id, &problems, &e);
     json_free(body);
     if (s == STATUS_ARGUMENT)
-        respond_problem(q, r, "invalid_request", &problems, "%s.", e.text);
+        respond_problem(q, r, "invalid_request", &problems, "%s", e.text);
     else if (s != STATUS_OK)
         respond_error(q, r, &e);
     if (s != STATUS_OK)

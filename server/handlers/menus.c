@@ -64,7 +64,7 @@ void handle_menu_create(struct app *app, struct request *q, struct response *r)
     enum status s = trigger_menu_create(app->trigger, body, &name, &revision, &q->arena, &problems, &e);
     json_free(body);
     if (s == STATUS_ARGUMENT)
-        respond_problem(q, r, "invalid_request", &problems, "%s.", e.text);
+        respond_problem(q, r, "invalid_request", &problems, "%s", e.text);
     else if (s != STATUS_OK)
         respond_error(q, r, &e);
     if (s != STATUS_OK)
@@ -102,7 +102,7 @@ void handle_menu_activate(struct app *app, struct request *q, struct response *r
     if (s == STATUS_OK)
         respond_menu(app, q, r, q->params[0], revision, 200);
     else if (problems.n > 0)
-        respond_problem(q, r, "invalid_request", &problems, "%s.", e.text);
+        respond_problem(q, r, "invalid_request", &problems, "%s", e.text);
     else
         respond_error(q, r, &e);
 }

@@ -59,7 +59,7 @@ void handle_pipeline_submit(struct app *app, struct request *q, struct response 
     enum status s = jobs_submit_pipeline(app->jobs, body, id, &job_ids, &q->arena, &problems, &e);
     json_free(body);
     if (s == STATUS_ARGUMENT)
-        respond_problem(q, r, "invalid_request", &problems, "%s.", e.text);
+        respond_problem(q, r, "invalid_request", &problems, "%s", e.text);
     else if (s != STATUS_OK)
         respond_error(q, r, &e);
     if (s != STATUS_OK)

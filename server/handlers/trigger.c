@@ -22,7 +22,7 @@ static void respond_undecided(struct app *app, struct request *q, struct respons
     const char *code = problem_of(e->status, brief);
     prom_undecided(app->prom, code ? code : "other");
     if (code)
-        respond_problem(q, r, code, problems, "%s.", e->text);
+        respond_problem(q, r, code, problems, "%s", e->text);
     else
         respond_error(q, r, e);
 }

@@ -2,7 +2,7 @@
 # Proves that api/openapi.yaml and the route table of the daemon list the same METHOD PATH OPERATION, both ways, and that
 # the document's references lead somewhere.  Usage: sh tests/api/check_routes.sh [BUILD_FOLDER]
 set -eu
-build=${1:-build}
+build=${1:-${DLT_BUILD:-build}}
 document=api/openapi.yaml
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
