@@ -98,8 +98,10 @@ void progress_line(char *out, size_t cap, int columns, const char *phase, double
     int width = bar_room - 3 > BAR_MAX ? BAR_MAX : bar_room - 3;
     if (width >= BAR_MIN) {
         int full = (int)lround(fraction * width);
-        snprintf(bar, sizeof bar, "[%.*s%.*s]  ", full, "##############################", width - full,
-                 "..............................");
+        memset(bar, '#', (size_t)full + 1);
+        memset(bar + 1 + full, '.', (size_t)(width - full));
+        bar[0] = '[';
+        text_copy(bar + 1 + width, sizeof bar - 1 - (size_t)width, "]  ");
         room -= width + 4;
     }
     copy_clean(name, sizeof name, phase, room > 0 ? (size_t)room : 0);
