@@ -128,8 +128,10 @@ static enum status take_glob(const struct search *s, const char *pattern, struct
 /* A folder stands for its *.root files; characters that a pattern would understand are quoted. */
 static enum status take_folder(const struct search *s, const char *folder, struct field_list *out, struct error *e)
 {
-    char pattern[2 * PATH_MAX + 16];
+    char *pattern = arena_alloc(s->a, 2 * strlen(folder) + sizeof "/*.root", 1);
     size_t n = 0;
+    if (!pattern)
+        return error_set(e, STATUS_NOMEM, "no memory for a path");
     for (const char *c = folder; *c; c++) {
         if (strchr("*?[]\\", *c))
             pattern[n++] = '\\';

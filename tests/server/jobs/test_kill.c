@@ -63,8 +63,12 @@ static void child_main(const char *folder, int acks, int ready, int round)
 {
     log_set(LOG_ERROR, quiet, NULL);
     struct jobs *j = started(opened(folder), folder, 2);
-    check(write(ready, "r", 1) == 1);
+    bool told = false;
     for (int i = 0; atomic_load(&fake.broken) == 0; i++) {
+        if (!told && atomic_load(&fake.units) >= 3) {
+            check(write(ready, "r", 1) == 1);
+            told = true;
+        }
         char text[200], id[40];
         snprintf(text, sizeof text,
                  "{\"kind\":\"sum\",\"spec\":{\"units\":%d,\"phases\":%d,\"delay_ms\":1,\"checkpoint\":%s%s}}", 1 + (round + i) % 9,
@@ -79,7 +83,8 @@ static void child_main(const char *folder, int acks, int ready, int round)
     _exit(EXIT_BROKEN);
 }
 
-/* The clock starts when the child has opened the folder, so that a slow machine does not kill it before it works. */
+/* The clock starts when the child is at its third unit, and so has committed one: a slow machine must not kill each
+ * child before it gets anywhere. */
 static void kill_one(const char *folder, int acks, int round, useconds_t after_us)
 {
     int status, ready[2];
@@ -200,15 +205,15 @@ static void test_twenty_kills_lose_nothing_stick_nothing_and_repeat_nothing(void
     struct store *s = opened(data);
     struct jobs *j = started(s, data, 2);
     wait_until_all_are_final(s);
-    assert_true(retry_the_unlucky(j, s) <= 3);
+    size_t n_unlucky = retry_the_unlucky(j, s);
     wait_until_all_are_final(s);
     jobs_stop(j);
     log_set(LOG_INFO, NULL, NULL);
     if (atomic_load(&fake.broken))
         fail_msg("broken: %s", fake.broken_promise);
     size_t n = assert_all_whole(s, acks_path);
-    print_message("%zu acknowledged jobs, all completed\n", n);
-    assert_true(n >= KILLS);
+    print_message("%zu acknowledged jobs, all completed, %zu of them after a retry by hand\n", n, n_unlucky);
+    assert_true(n >= KILLS && n_unlucky <= n / 4);
     assert_int_equal(folder_count(path_in(data, "work")), 0);
     size_t n_datasets = folder_count(path_in(data, "datasets"));
     struct arena a;
