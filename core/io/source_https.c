@@ -183,10 +183,12 @@ static enum verdict judge_transport(const struct slot *slot, CURLcode result, st
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_CIPHER:
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_URL_MALFORMAT:
         v = VERDICT_FAIL;
         break;
+    case CURLE_UNSUPPORTED_PROTOCOL:             /* libcurl's word for bytes where a status line belongs */
+        (void)error_set(e, status, "%s does not answer in HTTP", slot->target.host.host);
+        return v;
     default:
         break;
     }
@@ -372,7 +374,7 @@ static void finish_transfer(struct https_engine *t, struct slot *slot, CURLcode 
     struct error e = {.status = STATUS_OK};
     enum verdict v = judge(t, r, slot, result, &e);
     t->counted->n_bytes += slot->answer.useful;
-    r->progress += slot->answer.useful;
+    r->progress += t->opened ? slot->answer.useful : 0;      /* a whole file starts from nothing again */
     if (v == VERDICT_FAIL && slot->elsewhere && slot->answer.outcome == ANSWER_IGNORED && e.status != STATUS_NOMEM &&
         !r->at_origin && !r->url)
         v = VERDICT_RETRY;                       /* where it was redirected to before: the redirect may have expired */
