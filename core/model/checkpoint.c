@@ -67,6 +67,9 @@ static enum status restore(struct trainer *t, struct arena *a, struct span bytes
     if (!state)
         return error_set(e, STATUS_NOMEM, "no memory for %zu parameters", t->n_params);
     enum status s = container_floats(&c, 0, c.n_floats, state, e);
+    for (size_t i = 2 * t->n_params; s == STATUS_OK && i < c.n_floats; i++)
+        if (state[i] < 0)
+            s = error_set(e, STATUS_FORMAT, "number %zu is a mean of squares and below 0", i);
     if (s == STATUS_OK) {
         memcpy(t->state, state, c.n_floats * sizeof *state);
         t->steps = found.steps;

@@ -292,6 +292,9 @@ static enum status epoch(struct trainer *t, const struct train_watch *watch, str
     memcpy(t->order, t->rows.learn, t->rows.n_learn * sizeof *t->order);
     rng_shuffle_u32(&r, t->order, t->rows.n_learn);
     TRY(steps(t, watch, &sums, &norms, &n_steps, e));
+    if (!all_finite(t->params, t->n_params))
+        return error_set(e, STATUS_RANGE, "epoch %lld, step %lld: the parameters are no longer finite",
+                         (long long)t->header.epochs_done + 1, (long long)n_steps);
     if (t->rows.n_held_out > 0)
         TRY(run_rows(t, t->rows.held_out, t->rows.n_held_out, t->rows.held_out + t->rows.n_held_out, false, &held_out,
                      e));

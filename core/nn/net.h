@@ -10,7 +10,7 @@
 
 #include "core/nn/layer.h"
 
-enum { NET_VALUES_MAX = 256, NET_INPUTS_MAX = 4 };
+enum { NET_VALUES_MAX = 64, NET_INPUTS_MAX = 4 };
 
 struct net;
 

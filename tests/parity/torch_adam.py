@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Makes tests/fixtures/nn/adam_*.npy: ten Adam steps of PyTorch on the `hlf` network.
 
     /usr/bin/python3 tests/parity/torch_adam.py tests/fixtures/nn

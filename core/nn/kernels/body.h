@@ -1,14 +1,17 @@
 /* core/nn/kernels/body.h
  *
  * The kernels, written over `vec` (NN_LANES floats) and its operations; portable.c, avx2.c and avx512.c define those,
- * TARGET, KERNELS_TABLE, KERNELS_NAME and the tile sizes, and then include this file.
+ * TARGET, KERNELS_TABLE, KERNELS_NAME and the tile sizes, and then include this file (and INLINE and UNROLL where
+ * registers are not to be filled by force).
  *
  * Blocks: a tile of TILE_OUT outputs x TILE_GROUPS groups of lanes is summed in registers; sums longer than BLOCK pause
  * in memory, so that what a tile reads stays in the first cache whatever the width of the layer.  Neither changes the
  * order of a sum. */
 
+#ifndef INLINE
 #define INLINE static inline TARGET __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
+#endif
 
 enum { BLOCK = 64 };
 
