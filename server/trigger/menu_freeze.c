@@ -167,6 +167,16 @@ static struct json *frozen_path(const struct path_spec *path, const struct model
     return out;
 }
 
+/* Whether memory sufficed for all of it: what was built is asked only when it is written. */
+static enum status check_complete(const struct json *v, struct error *e)
+{
+    struct buf text;
+    buf_init(&text, MENU_TEXT_MAX);
+    enum status s = json_write(v, &text, e);
+    buf_fini(&text);
+    return s;
+}
+
 enum status menu_freeze(struct arena *a, const struct menu_spec *spec, struct store *store, struct registry *registry,
                         struct json **out, struct json_problems *problems, struct error *e)
 {
@@ -193,6 +203,8 @@ enum status menu_freeze(struct arena *a, const struct menu_spec *spec, struct st
     (void)json_set(frozen, "paths", list);
     if (s == STATUS_OK)
         s = finish(problems, e);
+    if (s == STATUS_OK)
+        s = check_complete(frozen, e);
     if (s == STATUS_OK)
         *out = frozen;
     else
