@@ -99,7 +99,8 @@ int64_t delphes_entries(const struct delphes *d);
  * NaN, infinities and numbers of objects that disagree between leaves are FORMAT, naming entry and branch. */
 enum status delphes_read(struct delphes *d, int64_t first, int64_t n, struct event_batch *out,
                          struct error *e) MUST_USE;
-/* A good batch end for a batch that starts at `first`: whole clusters, at least one, near `want` entries. */
+/* A good batch end for a batch that starts at `first`: whole clusters near `want` entries, since two readers that share
+ * a cluster both unpack it; where clusters are larger than four times that, `want` entries. */
 int64_t delphes_batch_end(const struct delphes *d, int64_t first, int64_t want);
 /* Compressed and uncompressed bytes of the branches that are read, time inside decompression. */
 struct delphes_stats { uint64_t stored_bytes, raw_bytes; int64_t decompress_ns; };

@@ -31,18 +31,18 @@ static enum status copy_compress(int level, const uint8_t *src, size_t n_src, st
 static const struct codec_row {
     const char *name;
     codec_decompress_fn *decompress;
-    size_t (*bound)(size_t n);                        /* NULL: read only */
+    size_t (*bound)(size_t n); /* NULL: read only */
     codec_compress_fn *compress;
 } codecs[CODEC_COUNT] = {
-    [CODEC_NONE]        = {"none",        copy_decompress,          copy_bound,         copy_compress},
-    [CODEC_ZLIB]        = {"zlib",        codec_zlib_decompress,    codec_zlib_bound,   codec_zlib_compress},
-    [CODEC_GZIP]        = {"gzip",        codec_gzip_decompress,    codec_gzip_bound,   codec_gzip_compress},
-    [CODEC_RAW_DEFLATE] = {"deflate",     codec_deflate_decompress, NULL,               NULL},
-    [CODEC_ROOT_OLD]    = {"old ROOT",    codec_deflate_decompress, NULL,               NULL},
-    [CODEC_LZMA]        = {"lzma",        codec_lzma_decompress,    NULL,               NULL},
-    [CODEC_LZ4]         = {"lz4",         codec_lz4_decompress,     NULL,               NULL},
-    [CODEC_ZSTD]        = {"zstd",        codec_zstd_decompress,    codec_zstd_bound,   codec_zstd_compress},
-    [CODEC_SNAPPY]      = {"snappy",      codec_snappy_decompress,  codec_snappy_bound, codec_snappy_compress},
+    [CODEC_NONE] = {"none", copy_decompress, copy_bound, copy_compress},
+    [CODEC_ZLIB] = {"zlib", codec_zlib_decompress, codec_zlib_bound, codec_zlib_compress},
+    [CODEC_GZIP] = {"gzip", codec_gzip_decompress, codec_gzip_bound, codec_gzip_compress},
+    [CODEC_RAW_DEFLATE] = {"deflate", codec_deflate_decompress, NULL, NULL},
+    [CODEC_ROOT_OLD] = {"old ROOT", codec_deflate_decompress, NULL, NULL},
+    [CODEC_LZMA] = {"lzma", codec_lzma_decompress, NULL, NULL},
+    [CODEC_LZ4] = {"lz4", codec_lz4_decompress, NULL, NULL},
+    [CODEC_ZSTD] = {"zstd", codec_zstd_decompress, codec_zstd_bound, codec_zstd_compress},
+    [CODEC_SNAPPY] = {"snappy", codec_snappy_decompress, codec_snappy_bound, codec_snappy_compress},
 };
 
 const char *codec_name(enum codec_id id)
@@ -58,7 +58,7 @@ enum status codec_decompress(enum codec_id id, const uint8_t *src, size_t n_src,
     if ((unsigned)id >= CODEC_COUNT)
         return error_set(e, STATUS_UNSUPPORTED, "codec number %d", (int)id);
     if (n_src == 0)
-        src = nothing;                                /* libraries want pointers even for nothing */
+        src = nothing; /* libraries want pointers even for nothing */
     if (n_dst == 0)
         dst = nowhere;
     if (codecs[id].decompress(src, n_src, dst, n_dst, e) != STATUS_OK)

@@ -1,7 +1,8 @@
 /* core/codec/codec_root.c
  *
  * ROOT's framing of compressed objects.  Each block: tag[2] method[1] compressed[3] uncompressed[3], sizes
- * little-endian, then the compressed bytes.  Of the LZ4 block the first 8 bytes are the big-endian XXH64 of the rest. */
+ * little-endian, then the compressed bytes.  Of the LZ4 block the first 8 bytes are the big-endian XXH64 of the rest.
+ */
 #include "core/codec/codec.h"
 
 #include "core/base/bytes.h"
@@ -78,8 +79,8 @@ static enum status next_block(const uint8_t *src, size_t n_src, size_t *in, stru
                          tag, header[0], header[1]);
     }
     if (b->stored == 0 || b->stored > n_src - *in)
-        return error_set(e, STATUS_FORMAT, "%s header says %zu compressed bytes, %zu remain", b->codec->tag,
-                         b->stored, n_src - *in);
+        return error_set(e, STATUS_FORMAT, "%s header says %zu compressed bytes, %zu remain", b->codec->tag, b->stored,
+                         n_src - *in);
     *in += b->stored;
     return STATUS_OK;
 }

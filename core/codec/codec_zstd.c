@@ -6,7 +6,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-enum { DEFAULT_LEVEL = 3 };                           /* the library's own default (ZSTD_CLEVEL_DEFAULT) */
+enum { DEFAULT_LEVEL = 3 }; /* the library's own default (ZSTD_CLEVEL_DEFAULT) */
 
 void codec_zstd_forget(struct codec_thread *t)
 {

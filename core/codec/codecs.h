@@ -14,8 +14,7 @@ struct codec_thread {
 /* This thread's contexts; NULL when memory is exhausted. */
 struct codec_thread *codec_thread(void);
 
-typedef enum status codec_decompress_fn(const uint8_t *src, size_t n_src, uint8_t *dst, size_t n_dst,
-                                        struct error *e);
+typedef enum status codec_decompress_fn(const uint8_t *src, size_t n_src, uint8_t *dst, size_t n_dst, struct error *e);
 /* Compresses into out->data + out->len, where bound(n_src) bytes are free, and advances out->len. */
 typedef enum status codec_compress_fn(int level, const uint8_t *src, size_t n_src, struct buf *out, struct error *e);
 

@@ -4,56 +4,56 @@
  * Columns, not structs, because the isolation sums run over eta[], phi[] and pt[] at unit stride. */
 #include "core/event.h"
 
-#include <math.h>
+#define COLUMN(kind_, leaf_, column_, type_, member_, optional_)                                                       \
+    {                                                                                                                  \
+        .kind = OBJECT_##kind_, .leaf = (leaf_), .column = (column_), .type = EVENT_##type_,                           \
+        .offset = offsetof(struct object_columns, member_), .optional = (optional_)                                    \
+    }
 
-#define COLUMN(kind_, leaf_, column_, type_, member_, optional_)                                       \
-    { .kind = OBJECT_##kind_, .leaf = (leaf_), .column = (column_), .type = EVENT_##type_,             \
-      .offset = offsetof(struct object_columns, member_), .optional = (optional_) }
-
-/* Every column is four bytes wide (see column_bytes). */
+/* Every column is four bytes wide (COLUMN_BYTES). */
 static const struct event_column columns[] = {
-    COLUMN(TRACK,    "PT",     "track_pt",        F32, pt,     false),
-    COLUMN(TRACK,    "Eta",    "track_eta",       F32, eta,    false),
-    COLUMN(TRACK,    "Phi",    "track_phi",       F32, phi,    false),
-    COLUMN(TRACK,    "X",      "track_x",         F32, x,      false),
-    COLUMN(TRACK,    "Y",      "track_y",         F32, y,      false),
-    COLUMN(TRACK,    "Z",      "track_z",         F32, z,      false),
-    COLUMN(TRACK,    "PID",    "track_pid",       I32, pid,    false),
-    COLUMN(TRACK,    "Charge", "track_charge",    I32, charge, true),
-    COLUMN(PHOTON,   "ET",     "photon_et",       F32, pt,     false),
-    COLUMN(PHOTON,   "Eta",    "photon_eta",      F32, eta,    false),
-    COLUMN(PHOTON,   "Phi",    "photon_phi",      F32, phi,    false),
-    COLUMN(NEUTRAL,  "ET",     "neutral_et",      F32, pt,     false),
-    COLUMN(NEUTRAL,  "Eta",    "neutral_eta",     F32, eta,    false),
-    COLUMN(NEUTRAL,  "Phi",    "neutral_phi",     F32, phi,    false),
-    COLUMN(ELECTRON, "PT",     "electron_pt",     F32, pt,     false),
-    COLUMN(ELECTRON, "Eta",    "electron_eta",    F32, eta,    false),
-    COLUMN(ELECTRON, "Phi",    "electron_phi",    F32, phi,    false),
+    COLUMN(TRACK, "PT", "track_pt", F32, pt, false),
+    COLUMN(TRACK, "Eta", "track_eta", F32, eta, false),
+    COLUMN(TRACK, "Phi", "track_phi", F32, phi, false),
+    COLUMN(TRACK, "X", "track_x", F32, x, false),
+    COLUMN(TRACK, "Y", "track_y", F32, y, false),
+    COLUMN(TRACK, "Z", "track_z", F32, z, false),
+    COLUMN(TRACK, "PID", "track_pid", I32, pid, false),
+    COLUMN(TRACK, "Charge", "track_charge", I32, charge, true),
+    COLUMN(PHOTON, "ET", "photon_et", F32, pt, false),
+    COLUMN(PHOTON, "Eta", "photon_eta", F32, eta, false),
+    COLUMN(PHOTON, "Phi", "photon_phi", F32, phi, false),
+    COLUMN(NEUTRAL, "ET", "neutral_et", F32, pt, false),
+    COLUMN(NEUTRAL, "Eta", "neutral_eta", F32, eta, false),
+    COLUMN(NEUTRAL, "Phi", "neutral_phi", F32, phi, false),
+    COLUMN(ELECTRON, "PT", "electron_pt", F32, pt, false),
+    COLUMN(ELECTRON, "Eta", "electron_eta", F32, eta, false),
+    COLUMN(ELECTRON, "Phi", "electron_phi", F32, phi, false),
     COLUMN(ELECTRON, "Charge", "electron_charge", I32, charge, false),
-    COLUMN(MUON,     "PT",     "muon_pt",         F32, pt,     false),
-    COLUMN(MUON,     "Eta",    "muon_eta",        F32, eta,    false),
-    COLUMN(MUON,     "Phi",    "muon_phi",        F32, phi,    false),
-    COLUMN(MUON,     "Charge", "muon_charge",     I32, charge, false),
-    COLUMN(JET,      "PT",     "jet_pt",          F32, pt,     false),
-    COLUMN(JET,      "Eta",    "jet_eta",         F32, eta,    false),
-    COLUMN(JET,      "Phi",    "jet_phi",         F32, phi,    false),
-    COLUMN(JET,      "Mass",   "jet_mass",        F32, mass,   true),
-    COLUMN(JET,      "BTag",   "jet_btag",        U32, btag,   false),
-    COLUMN(MET,      "MET",    "met",             F32, pt,     false),
-    COLUMN(MET,      "Phi",    "met_phi",         F32, phi,    false),
+    COLUMN(MUON, "PT", "muon_pt", F32, pt, false),
+    COLUMN(MUON, "Eta", "muon_eta", F32, eta, false),
+    COLUMN(MUON, "Phi", "muon_phi", F32, phi, false),
+    COLUMN(MUON, "Charge", "muon_charge", I32, charge, false),
+    COLUMN(JET, "PT", "jet_pt", F32, pt, false),
+    COLUMN(JET, "Eta", "jet_eta", F32, eta, false),
+    COLUMN(JET, "Phi", "jet_phi", F32, phi, false),
+    COLUMN(JET, "Mass", "jet_mass", F32, mass, true),
+    COLUMN(JET, "BTag", "jet_btag", U32, btag, false),
+    COLUMN(MET, "MET", "met", F32, pt, false),
+    COLUMN(MET, "Phi", "met_phi", F32, phi, false),
 };
 
 enum { COLUMN_BYTES = 4 };
 _Static_assert(sizeof(float) == COLUMN_BYTES, "all columns share one element size");
 
 static const struct event_object objects[OBJECT_KINDS] = {
-    [OBJECT_TRACK]    = {"EFlowTrack", "track"},
-    [OBJECT_PHOTON]   = {"EFlowPhoton", "photon"},
-    [OBJECT_NEUTRAL]  = {"EFlowNeutralHadron", "neutral"},
+    [OBJECT_TRACK] = {"EFlowTrack", "track"},
+    [OBJECT_PHOTON] = {"EFlowPhoton", "photon"},
+    [OBJECT_NEUTRAL] = {"EFlowNeutralHadron", "neutral"},
     [OBJECT_ELECTRON] = {"Electron", "electron"},
-    [OBJECT_MUON]     = {"MuonTight", "muon"},
-    [OBJECT_JET]      = {"Jet", "jet"},
-    [OBJECT_MET]      = {"MissingET", "met"},
+    [OBJECT_MUON] = {"MuonTight", "muon"},
+    [OBJECT_JET] = {"Jet", "jet"},
+    [OBJECT_MET] = {"MissingET", "met"},
 };
 
 const struct event_column *event_columns(size_t *n)
@@ -96,8 +96,7 @@ void event_batch_clear(struct event_batch *b)
 }
 
 /* Grows one array and counts its bytes; on failure the old array stays. */
-static enum status grow(struct event_batch *b, void **array, size_t old_n, size_t new_n, size_t size,
-                        struct error *e)
+static enum status grow(struct event_batch *b, void **array, size_t old_n, size_t new_n, size_t size, struct error *e)
 {
     void *p = mem_realloc(*array, new_n * size);
     if (!p)

@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#define CUT_GEV(member, default_, what) \
+#define CUT_GEV(member, default_, what)                                                                                \
     FIELD_F64(struct object_cuts, member, .min = 0, .max = 1e5, .def = (default_), .unit = "GeV", .doc = what)
 
 const struct field object_cuts_fields[] = {
@@ -25,12 +25,12 @@ const struct field object_cuts_fields[] = {
 };
 
 struct kind_cut {
-    double pt_min, abs_eta_max;                       /* abs_eta_max 0: no cut */
+    double pt_min, abs_eta_max; /* abs_eta_max 0: no cut */
 };
 
 /* Moves element `from` of every column of `kind` to `to`. */
-static void move_object(struct object_columns *o, const struct event_column *const *cols, size_t n_cols,
-                        size_t to, size_t from)
+static void move_object(struct object_columns *o, const struct event_column *const *cols, size_t n_cols, size_t to,
+                        size_t from)
 {
     for (size_t i = 0; i < n_cols; i++) {
         uint32_t *v = *event_column_data(o, cols[i]);
@@ -52,7 +52,7 @@ static void cut_kind(struct event_batch *b, enum object_kind kind, struct kind_c
     struct object_columns *o = &b->objects[kind];
     for (size_t ev = 0; ev < b->n_events; ev++) {
         size_t begin = o->first[ev], end = o->first[ev + 1];
-        o->first[ev] = (uint32_t)kept;                /* read above, before it is overwritten */
+        o->first[ev] = (uint32_t)kept; /* read above, before it is overwritten */
         for (size_t j = begin; j < end; j++) {
             if (!((double)o->pt[j] > cut.pt_min))
                 continue;
@@ -110,13 +110,13 @@ void event_batch_cut(struct event_batch *b, const struct object_cuts *cuts, stru
 {
     if (b->n_events == 0)
         return;
-    const struct { enum object_kind kind; struct kind_cut cut; } table[] = {
-        {OBJECT_TRACK,    {cuts->track_pt, 0}},
-        {OBJECT_PHOTON,   {cuts->photon_et, 0}},
-        {OBJECT_NEUTRAL,  {cuts->neutral_et, 0}},
-        {OBJECT_ELECTRON, {cuts->electron_pt, 0}},
-        {OBJECT_MUON,     {cuts->muon_pt, 0}},
-        {OBJECT_JET,      {cuts->jet_pt, cuts->jet_abs_eta}},
+    const struct {
+        enum object_kind kind;
+        struct kind_cut cut;
+    } table[] = {
+        {OBJECT_TRACK, {cuts->track_pt, 0}},     {OBJECT_PHOTON, {cuts->photon_et, 0}},
+        {OBJECT_NEUTRAL, {cuts->neutral_et, 0}}, {OBJECT_ELECTRON, {cuts->electron_pt, 0}},
+        {OBJECT_MUON, {cuts->muon_pt, 0}},       {OBJECT_JET, {cuts->jet_pt, cuts->jet_abs_eta}},
     };
     counts->read += (int64_t)b->n_events;
     for (size_t ev = 0; ev < b->n_events; ev++)

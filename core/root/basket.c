@@ -1,7 +1,8 @@
 /* core/root/basket.c
  *
  * Baskets: which entries each holds, its bytes from disk or from the tree object, unpacked and with its offsets
- * checked.  The entries of all baskets must be all entries of the branch: a damaged file gives an error, never fewer. */
+ * checked.  The entries of all baskets must be all entries of the branch: a damaged file gives an error, never fewer.
+ */
 #include "core/root/tree.h"
 
 #include "core/codec/codec.h"
@@ -11,8 +12,9 @@
 #include <string.h>
 
 enum {
-    PREFETCH_BYTES_MAX = 64 << 20,     /* of one branch in one request */
-    KEY_SEEN = 64,                     /* bytes of a key that are enough to see sizes and codec */
+    PREFETCH_BYTES_MAX = 64 << 20, /* of all branches in one request */
+    KEY_SEEN = 256,                /* bytes of a basket that show its key and its codec */
+    KEYS_AT_ONCE = 1024,
 };
 
 void basket_store_fini(struct basket_store *s)
@@ -56,8 +58,8 @@ static enum status place_basket(const struct root_branch *b, size_t i, int64_t e
         return error_set(e, STATUS_FORMAT, "basket %zu with entries %" PRId64 " to %" PRId64 " is nowhere", i, first,
                          end);
     if (p->embedded && p->embedded->n_entries != (uint64_t)(end - first))
-        return error_set(e, STATUS_FORMAT, "basket %zu inside the tree holds %" PRIu32 " entries, %" PRId64
-                         " are due", i, p->embedded->n_entries, end - first);
+        return error_set(e, STATUS_FORMAT, "basket %zu inside the tree holds %" PRIu32 " entries, %" PRId64 " are due",
+                         i, p->embedded->n_entries, end - first);
     if (!p->embedded && (n_bytes < 0 || n_bytes > ROOT_OBJECT_MAX))
         return error_set(e, STATUS_FORMAT, "basket %zu of %" PRId64 " bytes", i, n_bytes);
     p->seek = seek > 0 ? (uint64_t)seek : 0;
@@ -76,8 +78,9 @@ static enum status place_all(struct root_branch *b, struct error *e)
         return root_no_memory(e);
     int64_t at = 0;
     for (size_t i = 0; i < n; i++) {
-        int64_t end = i + 1 < n ? b->basket_entry.v[i + 1]
-                      : !has_open && n_file < b->basket_entry.n ? b->basket_entry.v[n_file] : b->entries;
+        int64_t end = i + 1 < n                                 ? b->basket_entry.v[i + 1]
+                      : !has_open && n_file < b->basket_entry.n ? b->basket_entry.v[n_file]
+                                                                : b->entries;
         bool keep;
         struct basket_place p;
         TRY(place_basket(b, i, end, &p, &keep, e));
@@ -141,7 +144,7 @@ static enum status stored_bytes(struct root_tree *t, struct root_branch *b, size
         *out = (struct span){s->fetched.data + p->fetched_at, p->n_bytes};
         return STATUS_OK;
     }
-    if (p->n_bytes == 0) {                            /* not listed: the key knows */
+    if (p->n_bytes == 0) { /* not listed: the key knows */
         uint8_t first[4];
         TRY(file_bytes(t->file, p->seek, first, sizeof first, e));
         if (load_be32(first) > ROOT_OBJECT_MAX)
@@ -172,10 +175,11 @@ static enum status parse_header(const struct basket_place *p, struct span record
     if (k.class_len != 7 || memcmp(k.class_name, "TBasket", 7) != 0)
         return error_set(e, STATUS_FORMAT, "there is no basket at byte %" PRIu64, p->seek);
     if (k.n_bytes != record.len || k.seek != p->seek)
-        return error_set(e, STATUS_FORMAT, "key says %" PRIu32 " bytes at byte %" PRIu64 ", the branch %zu at byte %"
-                         PRIu64, k.n_bytes, k.seek, record.len, p->seek);
-    cursor_skip(&c, 2 + 4);                           /* version, buffer size */
-    if ((int32_t)cursor_be32(&c) < 0)                 /* room for offsets; its sign says that feature bits follow */
+        return error_set(e, STATUS_FORMAT,
+                         "key says %" PRIu32 " bytes at byte %" PRIu64 ", the branch %zu at byte %" PRIu64, k.n_bytes,
+                         k.seek, record.len, p->seek);
+    cursor_skip(&c, 2 + 4);           /* version, buffer size */
+    if ((int32_t)cursor_be32(&c) < 0) /* room for offsets; its sign says that feature bits follow */
         cursor_skip(&c, 1);
     h->n_entries = cursor_be32(&c);
     h->last = cursor_be32(&c);
@@ -207,8 +211,9 @@ static enum status set_offsets(struct basket_store *s, const uint8_t *big, uint3
     for (uint32_t i = 0; i < n_entries; i++) {
         uint32_t at = load_be32(big + (size_t)i * 4);
         if (at < before || at - base > k->n_bytes)
-            return error_set(e, STATUS_FORMAT, "entry %" PRIu32 " begins at %" PRIu32 " of %zu bytes, the one before at %"
-                             PRIu32, i, at - base, k->n_bytes, before - base);
+            return error_set(e, STATUS_FORMAT,
+                             "entry %" PRIu32 " begins at %" PRIu32 " of %zu bytes, the one before at %" PRIu32, i,
+                             at - base, k->n_bytes, before - base);
         before = at;
         to[i] = at - base;
     }
@@ -297,11 +302,12 @@ enum status basket_load(struct root_tree *t, struct root_branch *b, size_t index
     return STATUS_OK;
 }
 
-/* ---- ahead of reading --------------------------------------------------------------------------------------------- */
+/* ---- ahead of reading ---------------------------------------------------------------------------------------------
+ */
 
-/* Room for the baskets of [first, end) that are not there yet; how many requests they need. */
-static enum status plan_fetch(struct root_tree *t, struct root_branch *b, int64_t first, int64_t end, size_t *n,
-                              struct error *e)
+/* Room for the baskets of [first, end) that are not there yet, as far as *budget bytes go; how many ranges they are. */
+static enum status plan_fetch(struct root_tree *t, struct root_branch *b, int64_t first, int64_t end, size_t *budget,
+                              size_t *n, struct error *e)
 {
     struct basket_store *s = &b->store;
     TRY(baskets_prepare(t, b, e));
@@ -316,7 +322,7 @@ static enum status plan_fetch(struct root_tree *t, struct root_branch *b, int64_
         struct basket_place *p = &s->places[to];
         /* What cannot be fetched ahead is left to the reading, which says what is wrong with it. */
         if (p->embedded || p->n_bytes == 0 || p->seek > t->file->size || p->n_bytes > t->file->size - p->seek ||
-            bytes + p->n_bytes > PREFETCH_BYTES_MAX)
+            bytes + p->n_bytes > *budget)
             break;
         p->fetched_at = bytes;
         bytes += p->n_bytes;
@@ -325,6 +331,7 @@ static enum status plan_fetch(struct root_tree *t, struct root_branch *b, int64_
     TRY(buf_reserve(&s->fetched, bytes, e));
     s->fetched_first = from;
     s->fetched_end = to;
+    *budget -= bytes;
     *n = to - from;
     return STATUS_OK;
 }
@@ -361,12 +368,12 @@ static enum status fetch(struct root_tree *t, const struct root_branch *const *b
 enum status root_prefetch(struct root_tree *t, const struct root_branch *const *branches, size_t n_branches,
                           int64_t first, int64_t n, struct error *e)
 {
-    size_t n_ranges = 0;
+    size_t n_ranges = 0, budget = PREFETCH_BYTES_MAX;
     for (size_t i = 0; i < n_branches; i++) {
         size_t mine;
         if (is_repeated(branches, i))
             continue;
-        if (plan_fetch(t, branches[i]->owner, first, first + n, &mine, e) != STATUS_OK) {
+        if (plan_fetch(t, branches[i]->owner, first, first + n, &budget, &mine, e) != STATUS_OK) {
             (void)error_wrap(e, "tree %s: branch %s", t->name, branches[i]->name);
             return root_wrap(t->file, e);
         }
@@ -381,26 +388,60 @@ enum status root_prefetch(struct root_tree *t, const struct root_branch *const *
     return s == STATUS_OK ? s : root_wrap(t->file, e);
 }
 
-/* ---- codec ---------------------------------------------------------------------------------------------------------- */
+/* ---- codec ----------------------------------------------------------------------------------------------------------
+ */
 
-const char *basket_codec(const struct root_tree *t, const struct root_branch *b)
+/* What the first bytes of a record say of its codec. */
+static const char *codec_in(const uint8_t *p, size_t n)
 {
     static const char *const known[] = {"ZL", "XZ", "L4", "ZS", "CS"};
+    struct cursor c = cursor_of(p, n);
+    struct key_header k;
     struct error e;
-    if (b->write_basket < 1 || b->basket_seek.n < 1 || b->basket_seek.v[0] <= 0)
-        return "-";
-    uint64_t seek = (uint64_t)b->basket_seek.v[0];
-    uint8_t head[KEY_SEEN] = {0};
-    if (file_bytes(t->file, seek, head, 16, &e) != STATUS_OK)
+    if (key_parse(&c, &k, &e) != STATUS_OK)
         return "?";
-    uint32_t n_bytes = load_be32(head), object_bytes = load_be32(head + 6);
-    uint16_t key_bytes = load_be16(head + 14);
-    if (key_bytes > n_bytes || object_bytes <= n_bytes - key_bytes)
+    if (k.object_bytes <= k.n_bytes - k.key_bytes)
         return "raw";
-    if (file_bytes(t->file, seek + key_bytes, head, 2, &e) != STATUS_OK)
-        return "?";
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        if (memcmp(known[i], head, 2) == 0)
+    for (size_t i = 0; i < ARRAY_LEN(known) && k.key_bytes + 2u <= n; i++)
+        if (memcmp(known[i], p + k.key_bytes, 2) == 0)
             return known[i];
     return "?";
+}
+
+/* Codecs of branches [from, to) in one request. */
+static void read_codecs(struct root_tree *t, size_t from, size_t to, struct source_range *ranges, uint8_t *bytes)
+{
+    struct error e;
+    size_t n = 0;
+    for (size_t i = from; i < to; i++) {
+        struct root_branch *b = t->branches[i];
+        int64_t seek = b->write_basket > 0 && b->basket_seek.n > 0 ? b->basket_seek.v[0] : 0;
+        b->codec = seek > 0 ? "?" : "-";
+        if (seek <= 0 || (uint64_t)seek >= t->file->size)
+            continue;
+        size_t left = (size_t)(t->file->size - (uint64_t)seek);
+        ranges[n] = (struct source_range){(uint64_t)seek, left < KEY_SEEN ? left : KEY_SEEN, bytes + n * KEY_SEEN};
+        n++;
+    }
+    if (n == 0 || source_read_ranges(t->file->src, ranges, n, &e) != STATUS_OK)
+        return;
+    for (size_t i = from, k = 0; i < to; i++)
+        if (k < n && t->branches[i]->write_basket > 0 && t->branches[i]->basket_seek.n > 0 &&
+            t->branches[i]->basket_seek.v[0] == (int64_t)ranges[k].offset) {
+            t->branches[i]->codec = codec_in(ranges[k].dst, ranges[k].len);
+            k++;
+        }
+}
+
+const char *basket_codec(struct root_tree *t, const struct root_branch *b)
+{
+    if (b->codec)
+        return b->codec;
+    struct source_range *ranges = mem_calloc(KEYS_AT_ONCE, sizeof *ranges);
+    uint8_t *bytes = mem_alloc((size_t)KEYS_AT_ONCE * KEY_SEEN);
+    for (size_t from = 0; ranges && bytes && from < t->n_branches; from += KEYS_AT_ONCE)
+        read_codecs(t, from, from + KEYS_AT_ONCE < t->n_branches ? from + KEYS_AT_ONCE : t->n_branches, ranges, bytes);
+    mem_free(ranges);
+    mem_free(bytes);
+    return b->codec ? b->codec : "?";
 }

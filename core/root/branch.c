@@ -28,8 +28,8 @@ static enum status append(struct root_tree *t, struct root_branch *b, struct err
 /* ---- parts ------------------------------------------------------------------------------------------------- */
 
 struct place {
-    const char *prefix;                /* of the names of parts */
-    bool jagged;                       /* some container around */
+    const char *prefix; /* of the names of parts */
+    bool jagged;        /* some container around */
     uint32_t n_fixed;
 };
 
@@ -46,7 +46,7 @@ static void aim(struct root_branch *b, const struct shape *s, struct place at)
     b->jagged = at.jagged || s->kind == SHAPE_VECTOR || s->kind == SHAPE_COUNTED;
     b->n_fixed = at.n_fixed * s->count;
     if (b->target && at.jagged && (s->kind == SHAPE_VECTOR || s->kind == SHAPE_COUNTED)) {
-        b->target = NULL;                             /* where one ends and the next begins would be lost */
+        b->target = NULL; /* where one ends and the next begins would be lost */
         b->why_not = "array of varying length in an array";
     }
     if (b->target && s->type == ROOT_STRING && b->jagged) {
@@ -104,7 +104,7 @@ static enum status aim_stored(struct root_tree *t, struct root_branch *b, struct
     shape_finish(b->shape);
     struct place at = {.prefix = b->name, .jagged = b->repeat, .n_fixed = 1};
     size_t n = strcspn(b->name, "[");
-    if (n > 0 && b->name[n - 1] == '.')               /* "event." names its members "event.x" */
+    if (n > 0 && b->name[n - 1] == '.') /* "event." names its members "event.x" */
         n--;
     at.prefix = arena_strndup(&t->arena, b->name, n);
     if (!at.prefix)
@@ -150,7 +150,10 @@ enum status branches_flatten(struct root_tree *t, struct error *e)
 
 /* ---- what users see -------------------------------------------------------------------------------------------- */
 
-size_t root_tree_branches(const struct root_tree *t) { return t->n_branches; }
+size_t root_tree_branches(const struct root_tree *t)
+{
+    return t->n_branches;
+}
 
 struct root_branch_info root_branch_describe(const struct root_tree *t, const struct root_branch *b)
 {
@@ -160,7 +163,9 @@ struct root_branch_info root_branch_describe(const struct root_tree *t, const st
         .title = b->title,
         .depth = b->depth,
         .type = b->target ? b->target->type : ROOT_OTHER,
-        .why_not = b->target ? NULL : b->why_not ? b->why_not : "nothing of its own: read the branches below",
+        .why_not = b->target    ? NULL
+                   : b->why_not ? b->why_not
+                                : "nothing of its own: read the branches below",
         .jagged = b->jagged,
         .n_fixed = b->n_fixed ? b->n_fixed : 1,
         .is_part = b->owner != b,
@@ -174,7 +179,7 @@ struct root_branch_info root_branch_describe(const struct root_tree *t, const st
     info.baskets = b->write_basket > 0 ? (uint32_t)b->write_basket : 0;
     for (size_t i = 0; i < b->baskets.n; i++)
         info.embedded += b->baskets.items[i].object != NULL;
-    info.codec = basket_codec(t, b);
+    info.codec = basket_codec((struct root_tree *)(uintptr_t)t, b); /* looked up at the first question */
     return info;
 }
 
@@ -215,12 +220,22 @@ const struct root_branch *root_branch_find(const struct root_tree *t, const char
 
 /* ---- types ----------------------------------------------------------------------------------------------------- */
 
-static const struct { const char *name; size_t size; } types[] = {
-    [ROOT_BOOL] = {"bool", 1}, [ROOT_I8] = {"int8", 1}, [ROOT_U8] = {"uint8", 1}, [ROOT_I16] = {"int16", 2},
-    [ROOT_U16] = {"uint16", 2}, [ROOT_I32] = {"int32", 4}, [ROOT_U32] = {"uint32", 4}, [ROOT_I64] = {"int64", 8},
-    [ROOT_U64] = {"uint64", 8}, [ROOT_F32] = {"float32", 4}, [ROOT_F64] = {"float64", 8},
-    [ROOT_STRING] = {"string", 0}, [ROOT_OTHER] = {"other", 0},
+static const struct {
+    const char *name;
+    size_t size;
+} types[] = {
+    [ROOT_BOOL] = {"bool", 1},   [ROOT_I8] = {"int8", 1},     [ROOT_U8] = {"uint8", 1},
+    [ROOT_I16] = {"int16", 2},   [ROOT_U16] = {"uint16", 2},  [ROOT_I32] = {"int32", 4},
+    [ROOT_U32] = {"uint32", 4},  [ROOT_I64] = {"int64", 8},   [ROOT_U64] = {"uint64", 8},
+    [ROOT_F32] = {"float32", 4}, [ROOT_F64] = {"float64", 8}, [ROOT_STRING] = {"string", 0},
+    [ROOT_OTHER] = {"other", 0},
 };
 
-size_t root_type_size(enum root_type t) { return (unsigned)t < ARRAY_LEN(types) ? types[t].size : 0; }
-const char *root_type_name(enum root_type t) { return (unsigned)t < ARRAY_LEN(types) ? types[t].name : "?"; }
+size_t root_type_size(enum root_type t)
+{
+    return (unsigned)t < ARRAY_LEN(types) ? types[t].size : 0;
+}
+const char *root_type_name(enum root_type t)
+{
+    return (unsigned)t < ARRAY_LEN(types) ? types[t].name : "?";
+}

@@ -34,7 +34,7 @@ struct reading {
     struct root_tree *tree;
     const struct root_branch *b;
     struct root_column *out;
-    uint64_t n_values;                 /* in the column so far */
+    uint64_t n_values; /* in the column so far */
 };
 
 /* Entries [first, first + n) of the basket. */
@@ -87,8 +87,8 @@ static enum status walk_entries(struct reading *g, struct piece p, struct error 
         size_t end = p.basket->offsets ? p.basket->offsets[p.first + i + 1] : from + p.basket->stride;
         if (shape_read(b->shape, b->target, b->repeat, p.basket->data + from, end - from, g->out, &g->n_values, e) !=
             STATUS_OK)
-            return error_wrap(e, "entry %" PRId64, b->owner->store.places[p.basket->index].first +
-                                                       (int64_t)(p.first + i));
+            return error_wrap(e, "entry %" PRId64,
+                              b->owner->store.places[p.basket->index].first + (int64_t)(p.first + i));
         to[i + 1] = g->n_values;
     }
     return STATUS_OK;
@@ -101,8 +101,7 @@ static const struct root_branch *counter_branch(const struct root_tree *t, const
     const struct leaf_object *l = b->leaves.n == 1 ? leaf_of(&b->leaves.items[0]) : NULL;
     const struct leaf_object *counter = l ? leaf_of(&l->counter) : NULL;
     for (size_t i = 0; counter && i < t->n_branches; i++)
-        if (t->branches[i]->leaves.n == 1 && t->branches[i]->leaves.items[0].object == counter &&
-            t->branches[i] != b)
+        if (t->branches[i]->leaves.n == 1 && t->branches[i]->leaves.items[0].object == counter && t->branches[i] != b)
             return t->branches[i];
     return NULL;
 }
@@ -110,20 +109,29 @@ static const struct root_branch *counter_branch(const struct root_tree *t, const
 static int64_t integer_at(const struct root_column *c, size_t i)
 {
     switch (c->type) {
-    case ROOT_I8: return ((int8_t *)c->values)[i];
-    case ROOT_U8: return ((uint8_t *)c->values)[i];
-    case ROOT_I16: return ((int16_t *)c->values)[i];
-    case ROOT_U16: return ((uint16_t *)c->values)[i];
-    case ROOT_I32: return ((int32_t *)c->values)[i];
-    case ROOT_U32: return ((uint32_t *)c->values)[i];
-    case ROOT_I64: case ROOT_U64: return ((int64_t *)c->values)[i];
-    default: return -1;
+    case ROOT_I8:
+        return ((int8_t *)c->values)[i];
+    case ROOT_U8:
+        return ((uint8_t *)c->values)[i];
+    case ROOT_I16:
+        return ((int16_t *)c->values)[i];
+    case ROOT_U16:
+        return ((uint16_t *)c->values)[i];
+    case ROOT_I32:
+        return ((int32_t *)c->values)[i];
+    case ROOT_U32:
+        return ((uint32_t *)c->values)[i];
+    case ROOT_I64:
+    case ROOT_U64:
+        return ((int64_t *)c->values)[i];
+    default:
+        return -1;
     }
 }
 
 /* Offsets from the numbers of values that another branch states (ROOT can be told not to write them). */
-static enum status offsets_from_counts(const struct root_branch *b, const struct root_column *counts,
-                                       struct basket *k, uint32_t *to, size_t n, struct error *e)
+static enum status offsets_from_counts(const struct root_branch *b, const struct root_column *counts, struct basket *k,
+                                       uint32_t *to, size_t n, struct error *e)
 {
     const struct shape *s = b->shape;
     uint64_t at = 0, step = (uint64_t)s->bytes * s->count;
@@ -195,9 +203,10 @@ static enum status read_piece(struct reading *g, size_t index, int64_t first, in
     TRY(reserve_offsets(g->out, (uint64_t)g->out->n_entries + (uint64_t)(end - first) + 1, e));
     struct piece p = {k, (size_t)(first - owner->store.places[index].first), (size_t)(end - first)};
     bool plain = owner->shape->kind == SHAPE_NUMBER && g->b->target == owner->shape;
-    enum status s = !plain ? walk_entries(g, p, e)
-                  : k->offsets && g->b->repeat ? copy_jagged(g, p, e)
-                  : k->offsets ? walk_entries(g, p, e) : copy_fixed(g, p, e);
+    enum status s = !plain                       ? walk_entries(g, p, e)
+                    : k->offsets && g->b->repeat ? copy_jagged(g, p, e)
+                    : k->offsets                 ? walk_entries(g, p, e)
+                                                 : copy_fixed(g, p, e);
     if (s != STATUS_OK)
         return error_wrap(e, "basket %zu", index);
     g->out->n_entries += p.n;
@@ -210,8 +219,9 @@ static enum status read_range(struct reading *g, int64_t first, int64_t n, struc
     if (!g->b->target)
         return error_set(e, STATUS_UNSUPPORTED, "%s is not read", g->b->why_not ? g->b->why_not : "a split object");
     if (first < 0 || n < 0 || first > owner->entries || n > owner->entries - first)
-        return error_set(e, STATUS_FORMAT, "entries %" PRId64 " to %" PRId64 " of %" PRId64 " are wanted (the tree says %"
-                         PRId64 ")", first, first + (n > 0 ? n : 0), owner->entries, g->tree->entries);
+        return error_set(e, STATUS_FORMAT,
+                         "entries %" PRId64 " to %" PRId64 " of %" PRId64 " are wanted (the tree says %" PRId64 ")",
+                         first, first + (n > 0 ? n : 0), owner->entries, g->tree->entries);
     TRY(baskets_prepare(g->tree, owner, e));
     TRY(reserve_offsets(g->out, 1, e));
     g->out->offsets[0] = 0;
@@ -237,7 +247,8 @@ enum status root_read(struct root_tree *t, const struct root_branch *b, int64_t 
     return root_wrap(t->file, e);
 }
 
-/* ---- clusters ------------------------------------------------------------------------------------------------------ */
+/* ---- clusters ------------------------------------------------------------------------------------------------------
+ */
 
 static bool has_values(const struct root_branch *b)
 {
@@ -246,7 +257,8 @@ static bool has_values(const struct root_branch *b)
 
 static bool begins_basket(const struct root_branch *b, int64_t entry)
 {
-    size_t low = 0, high = (size_t)b->write_basket < b->basket_entry.n ? (size_t)b->write_basket + 1 : b->basket_entry.n;
+    size_t low = 0,
+           high = (size_t)b->write_basket < b->basket_entry.n ? (size_t)b->write_basket + 1 : b->basket_entry.n;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
         if (b->basket_entry.v[mid] < entry)
@@ -287,7 +299,7 @@ static void find_clusters(struct root_tree *t)
 
 int64_t root_tree_cluster_end(const struct root_tree *tree, int64_t entry)
 {
-    struct root_tree *t = (struct root_tree *)(uintptr_t)tree;        /* filled in at the first question */
+    struct root_tree *t = (struct root_tree *)(uintptr_t)tree; /* filled in at the first question */
     if (!t->clusters)
         find_clusters(t);
     for (size_t i = 0; i < t->n_clusters; i++)

@@ -28,9 +28,9 @@ struct delphes {
     struct root_file *file;
     struct root_tree *tree;
     const char *collection[OBJECT_KINDS];
-    const struct root_branch *branch[COLUMNS_MAX];        /* by row of event_columns(); NULL: absent and optional */
+    const struct root_branch *branch[COLUMNS_MAX]; /* by row of event_columns(); NULL: absent and optional */
     const struct root_branch *number, *weight;
-    const struct root_branch *all[COLUMNS_MAX];           /* of the above, those that exist */
+    const struct root_branch *all[COLUMNS_MAX]; /* of the above, those that exist */
     size_t n_all;
     struct root_column column;
     struct arena arena;
@@ -91,8 +91,7 @@ static void find_columns(struct delphes *d, struct complaints *c)
         const char *collection = d->collection[cols[i].kind];
         const struct root_branch *b = absent[cols[i].kind] ? NULL : find_leaf(d, collection, cols[i].leaf);
         if (b && !is_fit(b))
-            complain(c->unfit, sizeof c->unfit, b->name, ": ",
-                     b->why_not ? b->why_not : "not one number an object");
+            complain(c->unfit, sizeof c->unfit, b->name, ": ", b->why_not ? b->why_not : "not one number an object");
         else if (!b && !cols[i].optional && !absent[cols[i].kind])
             complain(c->missing, sizeof c->missing, collection, ".", cols[i].leaf);
         d->branch[i] = b;
@@ -154,8 +153,9 @@ static enum status name_collections(struct delphes *d, const struct delphes_bran
 {
     static const char *const muons[] = {"MuonTight", "Muon", "MuonLoose"};
     const char *const given[OBJECT_KINDS] = {
-        [OBJECT_TRACK] = b->track, [OBJECT_PHOTON] = b->photon, [OBJECT_NEUTRAL] = b->neutral,
-        [OBJECT_ELECTRON] = b->electron, [OBJECT_MUON] = b->muon, [OBJECT_JET] = b->jet, [OBJECT_MET] = b->met,
+        [OBJECT_TRACK] = b->track,       [OBJECT_PHOTON] = b->photon, [OBJECT_NEUTRAL] = b->neutral,
+        [OBJECT_ELECTRON] = b->electron, [OBJECT_MUON] = b->muon,     [OBJECT_JET] = b->jet,
+        [OBJECT_MET] = b->met,
     };
     for (size_t k = 0; k < OBJECT_KINDS; k++) {
         const char *fallback = event_objects()[k].branch;
@@ -241,17 +241,29 @@ static enum status bad_value(const struct delphes *d, int64_t first, size_t i, d
 static double value_at(const struct root_column *c, size_t i)
 {
     switch (c->type) {
-    case ROOT_BOOL: case ROOT_U8: return ((const uint8_t *)c->values)[i];
-    case ROOT_I8: return ((const int8_t *)c->values)[i];
-    case ROOT_I16: return ((const int16_t *)c->values)[i];
-    case ROOT_U16: return ((const uint16_t *)c->values)[i];
-    case ROOT_I32: return ((const int32_t *)c->values)[i];
-    case ROOT_U32: return ((const uint32_t *)c->values)[i];
-    case ROOT_I64: return (double)((const int64_t *)c->values)[i];
-    case ROOT_U64: return (double)((const uint64_t *)c->values)[i];
-    case ROOT_F32: return (double)((const float *)c->values)[i];
-    case ROOT_F64: return ((const double *)c->values)[i];
-    default: return (double)NAN;
+    case ROOT_BOOL:
+    case ROOT_U8:
+        return ((const uint8_t *)c->values)[i];
+    case ROOT_I8:
+        return ((const int8_t *)c->values)[i];
+    case ROOT_I16:
+        return ((const int16_t *)c->values)[i];
+    case ROOT_U16:
+        return ((const uint16_t *)c->values)[i];
+    case ROOT_I32:
+        return ((const int32_t *)c->values)[i];
+    case ROOT_U32:
+        return ((const uint32_t *)c->values)[i];
+    case ROOT_I64:
+        return (double)((const int64_t *)c->values)[i];
+    case ROOT_U64:
+        return (double)((const uint64_t *)c->values)[i];
+    case ROOT_F32:
+        return (double)((const float *)c->values)[i];
+    case ROOT_F64:
+        return ((const double *)c->values)[i];
+    default:
+        return (double)NAN;
     }
 }
 
@@ -264,7 +276,7 @@ static enum status to_f32(const struct delphes *d, int64_t first, size_t n, floa
     else
         for (size_t i = 0; i < n; i++)
             out[i] = (float)value_at(c, i);
-    for (size_t i = 0; i < n; i++) {                  /* on bits, so that the compiler can take many at once */
+    for (size_t i = 0; i < n; i++) { /* on bits, so that the compiler can take many at once */
         uint32_t bits;
         memcpy(&bits, &out[i], sizeof bits);
         odd |= (bits & 0x7fffffff) >= 0x7f800000;
@@ -318,14 +330,17 @@ static enum status convert(struct delphes *d, const struct event_column *col, in
     void *to = *event_column_data(&out->objects[col->kind], col);
     size_t n = (size_t)d->column.offsets[d->column.n_entries];
     switch (col->type) {
-    case EVENT_F32: return to_f32(d, first, n, to, e);
-    case EVENT_I32: return to_i32(d, first, n, INT32_MIN, INT32_MAX, to, e);
-    case EVENT_U32: return to_i32(d, first, n, 0, UINT32_MAX, to, e);
+    case EVENT_F32:
+        return to_f32(d, first, n, to, e);
+    case EVENT_I32:
+        return to_i32(d, first, n, INT32_MIN, INT32_MAX, to, e);
+    case EVENT_U32:
+        return to_i32(d, first, n, 0, UINT32_MAX, to, e);
     }
     check(false);
 }
 
-/* Optional columns that the tree does not have: a track's charge is the sign of its PID (physics.md, tracks), else 0. */
+/* Optional columns that the tree does not have: a track's charge is the sign of its PID, others are 0. */
 static void fill_absent(const struct event_column *col, struct event_batch *out)
 {
     struct object_columns *o = &out->objects[col->kind];
@@ -370,8 +385,7 @@ static enum status read_one_each(struct delphes *d, const struct root_branch *b,
     return STATUS_OK;
 }
 
-static enum status read_identity(struct delphes *d, int64_t first, int64_t n, struct event_batch *out,
-                                 struct error *e)
+static enum status read_identity(struct delphes *d, int64_t first, int64_t n, struct event_batch *out, struct error *e)
 {
     for (size_t i = 0; i < (size_t)n; i++) {
         out->entry[i] = out->number[i] = first + (int64_t)i;
@@ -395,8 +409,8 @@ static enum status read_identity(struct delphes *d, int64_t first, int64_t n, st
 static enum status read_batch(struct delphes *d, int64_t first, int64_t n, struct event_batch *out, struct error *e)
 {
     if (first < 0 || n < 0 || first > d->tree->entries || n > d->tree->entries - first)
-        return error_set(e, STATUS_RANGE, "tree %s: entries %" PRId64 " to %" PRId64 " of %" PRId64, d->tree->name, first,
-                         first + (n > 0 ? n : 0), d->tree->entries);
+        return error_set(e, STATUS_RANGE, "tree %s: entries %" PRId64 " to %" PRId64 " of %" PRId64, d->tree->name,
+                         first, first + (n > 0 ? n : 0), d->tree->entries);
     TRY(event_batch_reserve_events(out, (size_t)n, e));
     TRY(root_prefetch(d->tree, d->all, d->n_all, first, n, e));
     out->n_events = (size_t)n;
@@ -420,7 +434,7 @@ int64_t delphes_batch_end(const struct delphes *d, int64_t first, int64_t want)
     if (entries - first <= want)
         return entries;
     int64_t end = root_tree_cluster_end(d->tree, first);
-    if (end - first > 2 * want)                       /* no borders to keep to: baskets in use are kept anyway */
+    if (end - first > 4 * want) /* no borders to keep to: baskets in use are kept anyway */
         return first + want;
     for (int64_t next = end; next < entries && next - first <= want; next = root_tree_cluster_end(d->tree, next))
         end = next;

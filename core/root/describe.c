@@ -15,7 +15,7 @@ static enum status put_string(struct buf *out, const char *s, struct error *e)
     for (; *s; s++) {
         if (*s == '"' || *s == '\\')
             TRY(buf_append(out, "\\", 1, e));
-        TRY(buf_append(out, s, 1, e));                /* control characters do not occur: see root_text */
+        TRY(buf_append(out, s, 1, e)); /* control characters do not occur: see root_text */
     }
     return buf_append(out, "\"", 1, e);
 }
@@ -37,17 +37,19 @@ static enum status json_branch(const struct root_branch_info *b, struct buf *out
     if (b->why_not)
         TRY(put_member(out, "why_not", b->why_not, e));
     TRY(put_member(out, "codec", b->codec, e));
-    return buf_printf(out, e, "\"depth\":%d,\"part\":%s,\"jagged\":%s,\"length\":%" PRIu32 ",\"entries\":%" PRId64
+    return buf_printf(out, e,
+                      "\"depth\":%d,\"part\":%s,\"jagged\":%s,\"length\":%" PRIu32 ",\"entries\":%" PRId64
                       ",\"stored_bytes\":%" PRId64 ",\"raw_bytes\":%" PRId64 ",\"baskets\":%" PRIu32
-                      ",\"embedded_baskets\":%" PRIu32 "}", b->depth, b->is_part ? "true" : "false",
-                      b->jagged ? "true" : "false", b->n_fixed, b->entries, b->stored_bytes, b->raw_bytes, b->baskets,
-                      b->embedded);
+                      ",\"embedded_baskets\":%" PRIu32 "}",
+                      b->depth, b->is_part ? "true" : "false", b->jagged ? "true" : "false", b->n_fixed, b->entries,
+                      b->stored_bytes, b->raw_bytes, b->baskets, b->embedded);
 }
 
 static enum status json_tree(struct root_tree *t, struct buf *out, struct error *e)
 {
-    TRY(buf_printf(out, e, "\"entries\":%" PRId64 ",\"stored_bytes\":%" PRId64 ",\"raw_bytes\":%" PRId64
-                   ",\"branches\":[", t->entries, t->zip_bytes, t->total_bytes));
+    TRY(buf_printf(out, e,
+                   "\"entries\":%" PRId64 ",\"stored_bytes\":%" PRId64 ",\"raw_bytes\":%" PRId64 ",\"branches\":[",
+                   t->entries, t->zip_bytes, t->total_bytes));
     for (size_t i = 0; i < t->n_branches; i++) {
         struct root_branch_info b = root_branch_info(t, i);
         if (i > 0)
@@ -108,7 +110,8 @@ static enum status table_tree(struct root_tree *t, struct buf *out, struct error
     return STATUS_OK;
 }
 
-/* ---- both ---------------------------------------------------------------------------------------------------------- */
+/* ---- both ----------------------------------------------------------------------------------------------------------
+ */
 
 static enum status describe_tree(struct root_file *f, const struct root_key *k, bool json, struct buf *out,
                                  struct error *e)

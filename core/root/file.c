@@ -11,8 +11,8 @@
 #include <string.h>
 
 enum {
-    HEADER_BYTES = 63,                 /* of the larger, 64-bit form, up to the identifier that nobody needs */
-    BIG_FILE_VERSION = 1000000,        /* added to the version of files with 64-bit seeks */
+    HEADER_BYTES = 63,          /* of the larger, 64-bit form, up to the identifier that nobody needs */
+    BIG_FILE_VERSION = 1000000, /* added to the version of files with 64-bit seeks */
 };
 
 enum status root_no_memory(struct error *e)
@@ -34,7 +34,7 @@ char *root_text(struct arena *a, const uint8_t *p, size_t n)
     char *text = arena_strndup(a, n ? (const char *)p : "", n);
     if (text && !text_is_clean(text, n))
         for (size_t i = 0; i < n; i++)
-            if (text[i] < 32 || text[i] == 127)       /* char is signed: bytes above 127 too */
+            if (text[i] < 32 || text[i] == 127) /* char is signed: bytes above 127 too */
                 text[i] = '?';
     return text;
 }
@@ -62,21 +62,22 @@ static enum status parse_header(struct root_file *f, struct cursor *c, struct fi
     f->version %= BIG_FILE_VERSION;
     h->begin = cursor_be32(c);
     h->end = big ? cursor_be64(c) : cursor_be32(c);
-    cursor_skip(c, big ? 8 : 4);                      /* list of free segments */
-    cursor_skip(c, 8);                                /* its size and number */
+    cursor_skip(c, big ? 8 : 4); /* list of free segments */
+    cursor_skip(c, 8);           /* its size and number */
     h->name_bytes = cursor_be32(c);
-    cursor_skip(c, 1);                                /* size of pointers */
+    cursor_skip(c, 1); /* size of pointers */
     f->compression = (int)cursor_be32(c);
     f->seek_info = big ? cursor_be64(c) : cursor_be32(c);
     f->info_bytes = cursor_be32(c);
     if (c->bad)
         return error_set(e, STATUS_FORMAT, "truncated: the file header is cut at byte %" PRIu64, f->size);
     if (h->end > f->size)
-        return error_set(e, STATUS_FORMAT, "truncated: the header says %" PRIu64 " bytes, %" PRIu64 " are here",
-                         h->end, f->size);
+        return error_set(e, STATUS_FORMAT, "truncated: the header says %" PRIu64 " bytes, %" PRIu64 " are here", h->end,
+                         f->size);
     if (h->begin >= h->end || h->name_bytes >= h->end - h->begin)
-        return error_set(e, STATUS_FORMAT, "file header: first record of %" PRIu32 " bytes at byte %" PRIu32
-                         " of %" PRIu64, h->name_bytes, h->begin, h->end);
+        return error_set(e, STATUS_FORMAT,
+                         "file header: first record of %" PRIu32 " bytes at byte %" PRIu32 " of %" PRIu64,
+                         h->name_bytes, h->begin, h->end);
     return STATUS_OK;
 }
 
@@ -123,8 +124,14 @@ void root_close(struct root_file *f)
     mem_free(f);
 }
 
-uint32_t root_version(const struct root_file *f) { return f->version; }
-int root_compression(const struct root_file *f) { return f->compression; }
+uint32_t root_version(const struct root_file *f)
+{
+    return f->version;
+}
+int root_compression(const struct root_file *f)
+{
+    return f->compression;
+}
 
 const struct root_key *root_keys(const struct root_file *f, size_t *n)
 {
@@ -158,23 +165,24 @@ enum status object_unpack(const uint8_t *stored, size_t n, size_t object_bytes, 
     return STATUS_OK;
 }
 
-enum status object_read(struct root_file *f, uint64_t seek, uint32_t n_bytes, struct object_bytes *out,
-                        struct error *e)
+enum status object_read(struct root_file *f, uint64_t seek, uint32_t n_bytes, struct object_bytes *out, struct error *e)
 {
     struct buf stored;
     buf_init(&stored, ROOT_OBJECT_MAX);
     buf_init(&out->buf, ROOT_OBJECT_MAX);
     if (seek > f->size || n_bytes > f->size - seek)
-        FAIL_OR(failed, e, STATUS_FORMAT, "key says %" PRIu32 " bytes at byte %" PRIu64
-                ", the file ends at byte %" PRIu64, n_bytes, seek, f->size);
+        FAIL_OR(failed, e, STATUS_FORMAT,
+                "key says %" PRIu32 " bytes at byte %" PRIu64 ", the file ends at byte %" PRIu64, n_bytes, seek,
+                f->size);
     TRY_OR(buf_reserve(&stored, n_bytes, e), failed);
     TRY_OR(file_bytes(f, seek, stored.data, n_bytes, e), failed);
     struct cursor c = cursor_of(stored.data, n_bytes);
     struct key_header k;
     TRY_OR(key_parse(&c, &k, e), failed);
     if (k.n_bytes != n_bytes || k.seek != seek)
-        FAIL_OR(failed, e, STATUS_FORMAT, "record at byte %" PRIu64 " says %" PRIu32 " bytes at byte %" PRIu64
-                ", its directory %" PRIu32, seek, k.n_bytes, k.seek, n_bytes);
+        FAIL_OR(failed, e, STATUS_FORMAT,
+                "record at byte %" PRIu64 " says %" PRIu32 " bytes at byte %" PRIu64 ", its directory %" PRIu32, seek,
+                k.n_bytes, k.seek, n_bytes);
     out->displacement = k.key_bytes;
     TRY_OR(object_unpack(stored.data + k.key_bytes, n_bytes - k.key_bytes, k.object_bytes, &out->buf, e), failed);
     buf_fini(&stored);

@@ -16,33 +16,33 @@ struct class_info;
 
 struct root_file {
     struct source *src;
-    struct arena arena;                /* lives as long as the file */
+    struct arena arena; /* lives as long as the file */
     uint32_t version;
     int compression;
-    uint64_t size;                     /* bytes of the source */
-    uint64_t seek_info;                /* key of the list of class layouts */
+    uint64_t size;      /* bytes of the source */
+    uint64_t seek_info; /* key of the list of class layouts */
     uint32_t info_bytes;
     struct root_key *keys;
     size_t n_keys, cap_keys;
-    struct class_info *classes;        /* linked list; see streamer.h */
+    struct class_info *classes; /* linked list; see streamer.h */
     bool classes_read;
-    struct root_tree *trees;           /* linked list of those that were asked for */
+    struct root_tree *trees; /* linked list of those that were asked for */
 };
 
 /* ---- keys -------------------------------------------------------------------------------------------- */
 
 struct key_header {
-    uint32_t n_bytes;                  /* whole record: header and stored object */
-    uint16_t version;                  /* above 1000: 64-bit seeks */
-    uint32_t object_bytes;             /* uncompressed */
-    uint16_t key_bytes;                /* of the header */
+    uint32_t n_bytes;      /* whole record: header and stored object */
+    uint16_t version;      /* above 1000: 64-bit seeks */
+    uint32_t object_bytes; /* uncompressed */
+    uint16_t key_bytes;    /* of the header */
     int16_t cycle;
     uint64_t seek;
     const uint8_t *class_name, *name, *title;
     size_t class_len, name_len, title_len;
 };
 
-enum { KEY_BYTES_MIN = 29 };           /* with empty names and 32-bit seeks */
+enum { KEY_BYTES_MIN = 29 }; /* with empty names and 32-bit seeks */
 
 /* Parses the header at the cursor, leaving the cursor behind it; FORMAT for what cannot be a key. */
 enum status key_parse(struct cursor *c, struct key_header *k, struct error *e) MUST_USE;

@@ -9,10 +9,10 @@
 #include <string.h>
 
 enum {
-    BIG_SEEKS = 1000,                  /* versions above it have 64-bit seeks */
+    BIG_SEEKS = 1000, /* versions above it have 64-bit seeks */
     DEPTH_MAX = 32,
     KEYS_MAX = 1000000,
-    DIRECTORY_BYTES_MAX = 42,          /* version, two dates, two sizes, three 64-bit seeks */
+    DIRECTORY_BYTES_MAX = 42, /* version, two dates, two sizes, three 64-bit seeks */
 };
 
 /* A string of the file: one byte of length, or 255 and four. */
@@ -31,12 +31,12 @@ enum status key_parse(struct cursor *c, struct key_header *k, struct error *e)
     k->n_bytes = cursor_be32(c);
     k->version = cursor_be16(c);
     k->object_bytes = cursor_be32(c);
-    cursor_skip(c, 4);                                /* date */
+    cursor_skip(c, 4); /* date */
     k->key_bytes = cursor_be16(c);
     k->cycle = (int16_t)cursor_be16(c);
     bool big = k->version > BIG_SEEKS;
     k->seek = big ? cursor_be64(c) : cursor_be32(c);
-    cursor_skip(c, big ? 8 : 4);                      /* of its directory */
+    cursor_skip(c, big ? 8 : 4); /* of its directory */
     k->class_len = take_string(c, &k->class_name);
     k->name_len = take_string(c, &k->name);
     k->title_len = take_string(c, &k->title);
@@ -60,7 +60,7 @@ struct directory {
 
 struct walk {
     struct root_file *f;
-    uint64_t *seen;                    /* seeks of key lists, in the order of reading */
+    uint64_t *seen; /* seeks of key lists, in the order of reading */
     size_t n_seen, cap_seen;
 };
 
@@ -71,11 +71,11 @@ static enum status read_directory(struct root_file *f, uint64_t at, struct direc
     TRY(file_bytes(f, at, bytes, n, e));
     struct cursor c = cursor_of(bytes, n);
     uint16_t version = cursor_be16(&c);
-    cursor_skip(&c, 8);                               /* dates */
+    cursor_skip(&c, 8); /* dates */
     d->keys_bytes = cursor_be32(&c);
     cursor_skip(&c, 4);
     bool big = version > BIG_SEEKS;
-    cursor_skip(&c, big ? 16 : 8);                    /* this directory, its parent */
+    cursor_skip(&c, big ? 16 : 8); /* this directory, its parent */
     d->seek_keys = big ? cursor_be64(&c) : cursor_be32(&c);
     if (c.bad)
         return error_set(e, STATUS_FORMAT, "directory at byte %" PRIu64 " is cut off", at);
@@ -177,14 +177,15 @@ static enum status walk_directory(struct walk *w, uint64_t at, const char *prefi
     if (depth > DEPTH_MAX)
         return error_set(e, STATUS_FORMAT, "directories more than %d deep", DEPTH_MAX);
     TRY(read_directory(w->f, at, &d, e));
-    if (d.seek_keys == 0)                             /* a directory that was never written to */
+    if (d.seek_keys == 0) /* a directory that was never written to */
         return STATUS_OK;
     TRY(remember(w, d.seek_keys, &is_new, e));
     if (!is_new)
         return STATUS_OK;
     if (d.seek_keys > w->f->size || d.keys_bytes > w->f->size - d.seek_keys || d.keys_bytes > ROOT_OBJECT_MAX)
-        return error_set(e, STATUS_FORMAT, "list of keys: %" PRIu32 " bytes at byte %" PRIu64
-                         ", the file ends at byte %" PRIu64, d.keys_bytes, d.seek_keys, w->f->size);
+        return error_set(e, STATUS_FORMAT,
+                         "list of keys: %" PRIu32 " bytes at byte %" PRIu64 ", the file ends at byte %" PRIu64,
+                         d.keys_bytes, d.seek_keys, w->f->size);
     struct buf list;
     buf_init(&list, ROOT_OBJECT_MAX);
     enum status s = buf_reserve(&list, d.keys_bytes, e);

@@ -17,10 +17,13 @@ static enum status done(struct root_branch *b, struct shape *s, struct error *e)
 
 /* ---- plain leaves --------------------------------------------------------------------------------------------- */
 
-static const struct { const char *leaf; enum root_type type, of_unsigned; } leaf_types[] = {
-    {"TLeafO", ROOT_BOOL, ROOT_BOOL}, {"TLeafB", ROOT_I8, ROOT_U8}, {"TLeafS", ROOT_I16, ROOT_U16},
-    {"TLeafI", ROOT_I32, ROOT_U32}, {"TLeafL", ROOT_I64, ROOT_U64}, {"TLeafG", ROOT_I64, ROOT_U64},
-    {"TLeafF", ROOT_F32, ROOT_F32}, {"TLeafD", ROOT_F64, ROOT_F64},
+static const struct {
+    const char *leaf;
+    enum root_type type, of_unsigned;
+} leaf_types[] = {
+    {"TLeafO", ROOT_BOOL, ROOT_BOOL}, {"TLeafB", ROOT_I8, ROOT_U8},   {"TLeafS", ROOT_I16, ROOT_U16},
+    {"TLeafI", ROOT_I32, ROOT_U32},   {"TLeafL", ROOT_I64, ROOT_U64}, {"TLeafG", ROOT_I64, ROOT_U64},
+    {"TLeafF", ROOT_F32, ROOT_F32},   {"TLeafD", ROOT_F64, ROOT_F64},
 };
 
 static struct shape *leaf_shape(struct root_tree *t, struct shape_maker *m, const struct leaf_object *l,
@@ -52,7 +55,7 @@ static enum status leaf_list(struct root_tree *t, struct shape_maker *m, struct 
     struct shape *list = shape_new(m, SHAPE_FLAT, b->name, e), *tail = NULL;
     for (size_t i = 0; list && i < b->leaves.n; i++) {
         const struct leaf_object *l = leaf_of(&b->leaves.items[i]);
-        struct shape *s = !l ? shape_opaque(m, "?", b->leaves.items[i].class_name, e)
+        struct shape *s = !l                  ? shape_opaque(m, "?", b->leaves.items[i].class_name, e)
                           : l->counter.object ? shape_opaque(m, l->name, "leaf list with a leaf of varying length", e)
                                               : leaf_shape(t, m, l, e);
         if (!s)
@@ -111,8 +114,7 @@ static bool varies(const struct shape *s)
            s->kind == SHAPE_STD_STRING || s->kind == SHAPE_SKIP_POINTER;
 }
 
-static enum status describe_member(struct root_tree *t, struct shape_maker *m, struct root_branch *b,
-                                   struct error *e)
+static enum status describe_member(struct root_tree *t, struct shape_maker *m, struct root_branch *b, struct error *e)
 {
     const char *name = member_name(t, b);
     if (!name)
@@ -125,7 +127,8 @@ static enum status describe_member(struct root_tree *t, struct shape_maker *m, s
         return done(b, s, e);
     }
     enum root_type type = b->streamer_type > 0 && b->streamer_type < MEMBER_ARRAY
-                              ? member_type_number((int)b->streamer_type) : ROOT_OTHER;
+                              ? member_type_number((int)b->streamer_type)
+                              : ROOT_OTHER;
     const struct class_member *member = find_member(t, b, name);
     if (type != ROOT_OTHER && member && member->type > 0 && member->type < MEMBER_ARRAY &&
         member_type_number(member->type) != type && member_type_number(member->type) != ROOT_OTHER)
@@ -134,20 +137,25 @@ static enum status describe_member(struct root_tree *t, struct shape_maker *m, s
     if (type != ROOT_OTHER)
         return done(b, shape_number(m, name, type, 1, e), e);
     if (!member)
-        return done(b, shape_opaque(m, name, arena_printf(&t->arena, "member of class %s, which the file does not "
-                                                          "describe", b->class_name), e), e);
+        return done(b,
+                    shape_opaque(m, name,
+                                 arena_printf(&t->arena,
+                                              "member of class %s, which the file does not "
+                                              "describe",
+                                              b->class_name),
+                                 e),
+                    e);
     struct shape *s = shape_member(m, member, e);
     if (s && b->repeat && varies(s))
         s = shape_opaque(m, name, arena_printf(&t->arena, "%s in an array", member->type_name), e);
     return done(b, s, e);
 }
 
-static enum status describe_element(struct root_tree *t, struct shape_maker *m, struct root_branch *b,
-                                    struct error *e)
+static enum status describe_element(struct root_tree *t, struct shape_maker *m, struct root_branch *b, struct error *e)
 {
     if (b->type == ELEMENT_CLONES || b->type == ELEMENT_STL)
-        return done(b, shape_number(m, b->name, ROOT_I32, 1, e), e);      /* the number of items */
-    if (b->branches.n > 0)                            /* split: the values are below */
+        return done(b, shape_number(m, b->name, ROOT_I32, 1, e), e); /* the number of items */
+    if (b->branches.n > 0)                                           /* split: the values are below */
         return STATUS_OK;
     if (b->id >= 0)
         return describe_member(t, m, b, e);
@@ -163,7 +171,8 @@ static enum status describe_element(struct root_tree *t, struct shape_maker *m, 
     return done(b, shape_class(m, b->name, b->class_name, info, e), e);
 }
 
-/* ---- whole objects ------------------------------------------------------------------------------------------------ */
+/* ---- whole objects ------------------------------------------------------------------------------------------------
+ */
 
 /* The first entry that the branch holds; false when there is none that can be read. */
 static bool first_entry(struct root_tree *t, struct root_branch *b, struct span *out)
@@ -178,8 +187,7 @@ static bool first_entry(struct root_tree *t, struct root_branch *b, struct span 
 
 /* A branch with whole objects of one class (TBranchObject): what split level 0 makes.  Of a TClonesArray it does not
  * state the class of the items; the first entry does. */
-static enum status describe_object(struct root_tree *t, struct shape_maker *m, struct root_branch *b,
-                                   struct error *e)
+static enum status describe_object(struct root_tree *t, struct shape_maker *m, struct root_branch *b, struct error *e)
 {
     const struct leaf_object *l = b->leaves.n == 1 ? leaf_of(&b->leaves.items[0]) : NULL;
     if (!l)
@@ -207,8 +215,8 @@ static enum status describe_object(struct root_tree *t, struct shape_maker *m, s
 enum status branch_describe(struct root_tree *t, struct shape_maker *m, struct root_branch *b, struct error *e)
 {
     if (*b->file_name)
-        return done(b, shape_opaque(m, b->name, arena_printf(&t->arena, "baskets in another file (%s)", b->file_name),
-                                    e), e);
+        return done(
+            b, shape_opaque(m, b->name, arena_printf(&t->arena, "baskets in another file (%s)", b->file_name), e), e);
     if (strcmp(b->type_name, "TBranch") == 0)
         return describe_leaves(t, m, b, e);
     if (strcmp(b->type_name, "TBranchElement") == 0)

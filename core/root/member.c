@@ -40,20 +40,35 @@ static enum status mismatch(const struct class_member *m, const char *wanted, st
 
 static int64_t number_at(const uint8_t *p, enum root_type type)
 {
-    union { uint32_t u; float f; } f32;
-    union { uint64_t u; double d; } f64;
+    union {
+        uint32_t u;
+        float f;
+    } f32;
+    union {
+        uint64_t u;
+        double d;
+    } f64;
     switch (type) {
-    case ROOT_BOOL: case ROOT_U8: return *p;
-    case ROOT_I8: return (int8_t)*p;
-    case ROOT_I16: return (int16_t)load_be16(p);
-    case ROOT_U16: return load_be16(p);
-    case ROOT_I32: return (int32_t)load_be32(p);
-    case ROOT_U32: return load_be32(p);
-    case ROOT_I64: case ROOT_U64: return (int64_t)load_be64(p);
+    case ROOT_BOOL:
+    case ROOT_U8:
+        return *p;
+    case ROOT_I8:
+        return (int8_t)*p;
+    case ROOT_I16:
+        return (int16_t)load_be16(p);
+    case ROOT_U16:
+        return load_be16(p);
+    case ROOT_I32:
+        return (int32_t)load_be32(p);
+    case ROOT_U32:
+        return load_be32(p);
+    case ROOT_I64:
+    case ROOT_U64:
+        return (int64_t)load_be64(p);
     case ROOT_F32:
         f32.u = load_be32(p);
         return f32.f >= -0x1p62f && f32.f <= 0x1p62f ? (int64_t)f32.f : INT64_MIN;
-    default:                                          /* old trees count entries in a Double_t */
+    default: /* old trees count entries in a Double_t */
         f64.u = load_be64(p);
         return f64.d >= -0x1p62 && f64.d <= 0x1p62 ? (int64_t)f64.d : INT64_MIN;
     }
@@ -155,14 +170,17 @@ static enum status read_pointer(struct reading *g, const struct class_member *m,
 /* TArrayD and its like: a length and the numbers, with no header. */
 static enum status skip_array_object(struct reading *g, const struct class_member *m, struct error *e)
 {
-    static const struct { const char *name; size_t bytes; } arrays[] = {
-        {"TArrayC", 1}, {"TArrayS", 2}, {"TArrayI", 4}, {"TArrayL", 8}, {"TArrayL64", 8}, {"TArrayF", 4},
-        {"TArrayD", 8}};
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } arrays[] = {{"TArrayC", 1},   {"TArrayS", 2}, {"TArrayI", 4}, {"TArrayL", 8},
+                  {"TArrayL64", 8}, {"TArrayF", 4}, {"TArrayD", 8}};
     for (size_t i = 0; i < ARRAY_LEN(arrays); i++) {
         if (strcmp(arrays[i].name, m->type_name) != 0)
             continue;
         uint32_t n = cursor_be32(&g->r->c);
-        return cursor_skip(&g->r->c, (size_t)n * arrays[i].bytes) ? STATUS_OK
+        return cursor_skip(&g->r->c, (size_t)n * arrays[i].bytes)
+                   ? STATUS_OK
                    : error_set(e, STATUS_FORMAT, "array %s is cut off", m->name);
     }
     return skip_counted(g, m, e);
@@ -226,13 +244,19 @@ static enum status read_member(struct reading *g, const struct class_member *m, 
     if (m->type > MEMBER_POINTER && m->type < 60)
         return read_pointer_array(g, m, e);
     switch (m->type) {
-    case MEMBER_BASE: case MEMBER_TOBJECT: case MEMBER_TNAMED:
+    case MEMBER_BASE:
+    case MEMBER_TOBJECT:
+    case MEMBER_TNAMED:
         return read_base(g, m, e);
     case MEMBER_TSTRING:
         return read_text(g, m, e);
-    case MEMBER_OBJECT_POINTER: case MEMBER_ANY_POINTER:
+    case MEMBER_OBJECT_POINTER:
+    case MEMBER_ANY_POINTER:
         return read_pointer(g, m, e);
-    case MEMBER_OBJECT: case MEMBER_ANY: case MEMBER_OBJECT_INLINE: case MEMBER_ANY_INLINE:
+    case MEMBER_OBJECT:
+    case MEMBER_ANY:
+    case MEMBER_OBJECT_INLINE:
+    case MEMBER_ANY_INLINE:
         return read_object(g, m, e);
     default:
         return skip_counted(g, m, e);

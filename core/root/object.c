@@ -8,9 +8,9 @@
 #include <string.h>
 
 enum {
-    DEPTH_MAX = 48,                    /* of pointers in objects; a tree needs about a dozen */
+    DEPTH_MAX = 48, /* of pointers in objects; a tree needs about a dozen */
     OBJECTS_MAX = 4000000,
-    MAP_OFFSET = 2,                    /* added to every offset, because 0 and 1 have a meaning */
+    MAP_OFFSET = 2, /* added to every offset, because 0 and 1 have a meaning */
 };
 
 static const uint32_t BYTE_COUNT_MASK = 0x40000000, NEW_CLASS_TAG = 0xffffffff, CLASS_MASK = 0x80000000;
@@ -60,7 +60,7 @@ const uint8_t *cursor_string(struct cursor *c, size_t *n)
 struct tobject cursor_tobject(struct cursor *c)
 {
     struct tobject o;
-    if (cursor_be16(c) & 0x4000)                      /* in fact the upper half of a byte count */
+    if (cursor_be16(c) & 0x4000) /* in fact the upper half of a byte count */
         cursor_skip(c, 4);
     o.unique_id = cursor_be32(c);
     o.bits = cursor_be32(c);
@@ -71,8 +71,7 @@ struct tobject cursor_tobject(struct cursor *c)
 
 /* ---- pointers ---------------------------------------------------------------------------------------------- */
 
-static enum status remember(struct object_reader *r, uint64_t at, struct object_ref ref, size_t *index,
-                            struct error *e)
+static enum status remember(struct object_reader *r, uint64_t at, struct object_ref ref, size_t *index, struct error *e)
 {
     if (r->n_map == OBJECTS_MAX)
         return error_set(e, STATUS_FORMAT, "more than %d objects", OBJECTS_MAX);
@@ -195,7 +194,7 @@ enum status object_read_pointer(struct object_reader *r, struct object_ref *out,
 static enum status read_items(struct object_reader *r, struct object_list *out, uint32_t n, bool with_option,
                               struct error *e)
 {
-    if (r->c.bad || n > cursor_left(&r->c) / 4)       /* a pointer takes 4 bytes at least */
+    if (r->c.bad || n > cursor_left(&r->c) / 4) /* a pointer takes 4 bytes at least */
         return error_set(e, STATUS_FORMAT, "list of %" PRIu32 " objects, %zu bytes remain", n, cursor_left(&r->c));
     out->n = 0;
     out->items = ARENA_NEW(r->arena, struct object_ref, n);

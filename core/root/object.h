@@ -11,27 +11,27 @@ struct object_reader;
 
 /* What a pointer led to. */
 struct object_ref {
-    const char *class_name;            /* "" for nothing */
-    void *object;                      /* what read_new made of it; NULL when the class is of no interest */
+    const char *class_name; /* "" for nothing */
+    void *object;           /* what read_new made of it; NULL when the class is of no interest */
 };
 
 struct object_map_entry {
     uint64_t at;
-    struct object_ref ref;             /* of a class: its name alone */
+    struct object_ref ref; /* of a class: its name alone */
 };
 
 /* Reads one buffer with objects in it. */
 struct object_reader {
     struct cursor c;
-    uint32_t displacement;             /* references count from here */
+    uint32_t displacement; /* references count from here */
     struct root_file *file;
     struct arena *arena;
     /* Makes *object of a class at the cursor.  It need not read to the end of the object; NULL objects are fine. */
     enum status (*read_new)(struct object_reader *r, const char *class_name, void **object, struct error *e);
     void *ctx;
     int depth;
-    struct object_map_entry *map;      /* ascending */
-    size_t n_map, cap_map, slot;       /* slot: of the object that read_new is being called for */
+    struct object_map_entry *map; /* ascending */
+    size_t n_map, cap_map, slot;  /* slot: of the object that read_new is being called for */
 };
 
 void object_reader_init(struct object_reader *r, struct root_file *f, struct arena *a, const uint8_t *p, size_t n,
@@ -48,8 +48,8 @@ enum status object_read_pointer(struct object_reader *r, struct object_ref *out,
 /* The header in front of a streamed object. */
 struct version_header {
     uint16_t version;
-    const uint8_t *end;                /* where the byte count says that the object ends; NULL when there is none */
-    uint32_t checksum;                 /* classes without a version (version 0) state this instead */
+    const uint8_t *end; /* where the byte count says that the object ends; NULL when there is none */
+    uint32_t checksum;  /* classes without a version (version 0) state this instead */
 };
 struct version_header cursor_version(struct cursor *c);
 /* String of one length byte, or 255 and four. */

@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    SHAPES_MAX = 40000,                /* of one tree; a Delphes tree that was not split has about 600 */
+    SHAPES_MAX = 40000, /* of one tree; a Delphes tree that was not split has about 600 */
     DEPTH_MAX = 12,
 };
 
@@ -93,13 +93,19 @@ static struct shape *tref_array(struct shape_maker *m, const char *name, struct 
 /* Element type of "vector<T>" for a basic T; ROOT_OTHER for all else. */
 static enum root_type vector_of(const char *class_name)
 {
-    static const struct { const char *name; enum root_type type; } basics[] = {
-        {"bool", ROOT_BOOL}, {"char", ROOT_I8}, {"signed char", ROOT_I8}, {"unsigned char", ROOT_U8},
-        {"short", ROOT_I16}, {"unsigned short", ROOT_U16}, {"int", ROOT_I32}, {"unsigned int", ROOT_U32},
-        {"long", ROOT_I64}, {"unsigned long", ROOT_U64}, {"long long", ROOT_I64}, {"unsigned long long", ROOT_U64},
-        {"float", ROOT_F32}, {"double", ROOT_F64}, {"Bool_t", ROOT_BOOL}, {"Char_t", ROOT_I8}, {"UChar_t", ROOT_U8},
-        {"Short_t", ROOT_I16}, {"UShort_t", ROOT_U16}, {"Int_t", ROOT_I32}, {"UInt_t", ROOT_U32},
-        {"Long64_t", ROOT_I64}, {"ULong64_t", ROOT_U64}, {"Float_t", ROOT_F32}, {"Double_t", ROOT_F64},
+    static const struct {
+        const char *name;
+        enum root_type type;
+    } basics[] = {
+        {"bool", ROOT_BOOL},         {"char", ROOT_I8},          {"signed char", ROOT_I8},
+        {"unsigned char", ROOT_U8},  {"short", ROOT_I16},        {"unsigned short", ROOT_U16},
+        {"int", ROOT_I32},           {"unsigned int", ROOT_U32}, {"long", ROOT_I64},
+        {"unsigned long", ROOT_U64}, {"long long", ROOT_I64},    {"unsigned long long", ROOT_U64},
+        {"float", ROOT_F32},         {"double", ROOT_F64},       {"Bool_t", ROOT_BOOL},
+        {"Char_t", ROOT_I8},         {"UChar_t", ROOT_U8},       {"Short_t", ROOT_I16},
+        {"UShort_t", ROOT_U16},      {"Int_t", ROOT_I32},        {"UInt_t", ROOT_U32},
+        {"Long64_t", ROOT_I64},      {"ULong64_t", ROOT_U64},    {"Float_t", ROOT_F32},
+        {"Double_t", ROOT_F64},
     };
     if (strncmp(class_name, "std::", 5) == 0)
         class_name += 5;
@@ -107,7 +113,7 @@ static enum root_type vector_of(const char *class_name)
         return ROOT_OTHER;
     const char *item = class_name + 7;
     size_t n = strcspn(item, ">,");
-    if (strcmp(item + n, ">") != 0)                   /* nested, or with an allocator of its own */
+    if (strcmp(item + n, ">") != 0) /* nested, or with an allocator of its own */
         return ROOT_OTHER;
     while (n > 0 && item[n - 1] == ' ')
         n--;
@@ -147,8 +153,9 @@ static struct shape *container(struct shape_maker *m, const char *name, const ch
 
 static bool is_container(const char *class_name)
 {
-    static const char *const starts[] = {"vector<", "std::vector<", "map<", "set<", "list<", "deque<", "pair<",
-                                         "multimap<", "multiset<", "unordered_map<", "unordered_set<", "bitset<"};
+    static const char *const starts[] = {"vector<",   "std::vector<",   "map<",           "set<",
+                                         "list<",     "deque<",         "pair<",          "multimap<",
+                                         "multiset<", "unordered_map<", "unordered_set<", "bitset<"};
     for (size_t i = 0; i < ARRAY_LEN(starts); i++)
         if (strncmp(class_name, starts[i], strlen(starts[i])) == 0)
             return true;
@@ -227,13 +234,13 @@ struct shape *shape_clones(struct shape_maker *m, const char *name, const char *
 {
     const struct class_info *info = class_newest(m->file, class_name);
     if (!info)
-        return shape_opaque(m, name, arena_printf(m->arena, "TClonesArray of %s, which the file does not describe",
-                                                  class_name), e);
+        return shape_opaque(
+            m, name, arena_printf(m->arena, "TClonesArray of %s, which the file does not describe", class_name), e);
     struct shape *s = shape_class(m, name, class_name, info, e);
     if (!s || s->kind != SHAPE_OBJECT)
         return s ? shape_opaque(m, name, arena_printf(m->arena, "TClonesArray of %s", class_name), e) : NULL;
     s->kind = SHAPE_CLONES;
-    s->type = ROOT_I32;                               /* as a column: the number of items */
+    s->type = ROOT_I32; /* as a column: the number of items */
     refuse_varying(s);
     return s;
 }
@@ -263,11 +270,17 @@ struct shape *shape_member(struct shape_maker *m, const struct class_member *mem
     if (type > 0 && type < 60 && type != MEMBER_ARRAY && type != MEMBER_POINTER)
         return basic_member(m, member, e);
     switch (type) {
-    case MEMBER_BASE: case MEMBER_TOBJECT: case MEMBER_TNAMED:
+    case MEMBER_BASE:
+    case MEMBER_TOBJECT:
+    case MEMBER_TNAMED:
         return shape_class(m, "", member->name, class_find(m->file, member->name, member->base_version, 0), e);
-    case MEMBER_OBJECT: case MEMBER_ANY: case MEMBER_OBJECT_INLINE: case MEMBER_ANY_INLINE:
+    case MEMBER_OBJECT:
+    case MEMBER_ANY:
+    case MEMBER_OBJECT_INLINE:
+    case MEMBER_ANY_INLINE:
         return shape_class(m, member->name, member->type_name, NULL, e);
-    case MEMBER_OBJECT + MEMBER_ARRAY: case MEMBER_ANY + MEMBER_ARRAY: {
+    case MEMBER_OBJECT + MEMBER_ARRAY:
+    case MEMBER_ANY + MEMBER_ARRAY: {
         struct shape *s = shape_class(m, member->name, member->type_name, NULL, e);
         if (s)
             s->count = member->length ? member->length : 1;
@@ -279,13 +292,15 @@ struct shape *shape_member(struct shape_maker *m, const struct class_member *mem
             s->type = ROOT_STRING;
         return s;
     }
-    case MEMBER_OBJECT_POINTER: case MEMBER_ANY_POINTER: case MEMBER_ANY_POINTER_NO_VIRTUAL: {
+    case MEMBER_OBJECT_POINTER:
+    case MEMBER_ANY_POINTER:
+    case MEMBER_ANY_POINTER_NO_VIRTUAL: {
         struct shape *s = shape_new(m, SHAPE_SKIP_POINTER, member->name, e);
         if (s)
             s->why = member->type_name;
         return s;
     }
-    default:                                          /* containers are of kind STL or STREAMER */
+    default: /* containers are of kind STL or STREAMER */
         return container(m, member->name, member->type_name, e);
     }
 }

@@ -8,44 +8,44 @@
 #include "core/root/streamer.h"
 
 enum shape_kind {
-    SHAPE_NUMBER,                      /* `count` numbers */
-    SHAPE_BITS,                        /* TObject's bits: 4 bytes, 2 more when it is referenced */
-    SHAPE_TEXT,                        /* length and characters */
-    SHAPE_STD_STRING,                  /* version header, text: std::string as a member */
-    SHAPE_FLAT,                        /* children, one behind the other */
-    SHAPE_OBJECT,                      /* version header, children */
-    SHAPE_TOBJECT,                     /* version, children: unique id and bits */
-    SHAPE_TREF,                        /* as TOBJECT, and a process number or identifier */
-    SHAPE_TREF_ARRAY,                  /* children: size, unique ids */
-    SHAPE_VECTOR,                      /* version header, length, numbers */
-    SHAPE_COUNTED,                     /* one byte; if it is set, as many numbers as `counter` says, or to the end */
-    SHAPE_CLONES,                      /* TClonesArray; children: members of the class of its items */
-    SHAPE_SKIP,                        /* version header with byte count, skipped */
+    SHAPE_NUMBER,     /* `count` numbers */
+    SHAPE_BITS,       /* TObject's bits: 4 bytes, 2 more when it is referenced */
+    SHAPE_TEXT,       /* length and characters */
+    SHAPE_STD_STRING, /* version header, text: std::string as a member */
+    SHAPE_FLAT,       /* children, one behind the other */
+    SHAPE_OBJECT,     /* version header, children */
+    SHAPE_TOBJECT,    /* version, children: unique id and bits */
+    SHAPE_TREF,       /* as TOBJECT, and a process number or identifier */
+    SHAPE_TREF_ARRAY, /* children: size, unique ids */
+    SHAPE_VECTOR,     /* version header, length, numbers */
+    SHAPE_COUNTED,    /* one byte; if it is set, as many numbers as `counter` says, or to the end */
+    SHAPE_CLONES,     /* TClonesArray; children: members of the class of its items */
+    SHAPE_SKIP,       /* version header with byte count, skipped */
     SHAPE_SKIP_POINTER,
-    SHAPE_OPAQUE,                      /* nothing behind it can be read */
+    SHAPE_OPAQUE, /* nothing behind it can be read */
 };
 
 struct shape {
     enum shape_kind kind;
-    const char *name;                  /* "" for a base class, whose members count as the object's own */
+    const char *name; /* "" for a base class, whose members count as the object's own */
     const char *class_name;
     enum root_type type;
-    uint32_t bytes;                    /* of one number in the file */
-    uint32_t count;                    /* elements of a fixed array, else 1 */
-    const char *prefix_class;          /* each element begins with the name of this class; NULL: it does not */
-    const char *why;                   /* SKIP, OPAQUE: the construct; any kind: why no column can be made of it */
-    int version;                       /* of the class */
+    uint32_t bytes;           /* of one number in the file */
+    uint32_t count;           /* elements of a fixed array, else 1 */
+    const char *prefix_class; /* each element begins with the name of this class; NULL: it does not */
+    const char *why;          /* SKIP, OPAQUE: the construct; any kind: why no column can be made of it */
+    int version;              /* of the class */
     uint32_t checksum;
-    int64_t value;                     /* of an integer that a later array has as its length, in this object */
-    const struct shape *counter;       /* COUNTED */
+    int64_t value;               /* of an integer that a later array has as its length, in this object */
+    const struct shape *counter; /* COUNTED */
     struct shape *child, *next;
-    uint32_t index, last;              /* in depth-first order; last: of its last descendant */
+    uint32_t index, last; /* in depth-first order; last: of its last descendant */
 };
 
 struct shape_maker {
     struct root_file *file;
     struct arena *arena;
-    uint32_t n_made;                   /* over all branches of a tree: bounds what a file can make of nested classes */
+    uint32_t n_made; /* over all branches of a tree: bounds what a file can make of nested classes */
     int depth;
 };
 
@@ -61,7 +61,8 @@ struct shape *shape_class(struct shape_maker *m, const char *name, const char *c
                           const struct class_info *info, struct error *e);
 /* A TClonesArray of class_name. */
 struct shape *shape_clones(struct shape_maker *m, const char *name, const char *class_name, struct error *e);
-/* The class of the items, as an entry p[0..n) with a TClonesArray states it ("Jet;2"), into text; "" when it does not. */
+/* The class of the items, as an entry p[0..n) with a TClonesArray states it ("Jet;2"), into text; "" when it does not.
+ */
 void clones_class(const uint8_t *p, size_t n, bool has_prefix, char *text, size_t cap);
 /* Numbers the finished shape; sets `why` of members behind an opaque one. */
 void shape_finish(struct shape *s);

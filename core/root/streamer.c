@@ -39,9 +39,9 @@ static enum status read_element(struct object_reader *r, struct class_member *m,
     struct version_header h = cursor_version(&r->c);
     TRY(read_named(r, &m->name, &m->title, e));
     m->type = (int)cursor_be32(&r->c);
-    cursor_skip(&r->c, 4);                            /* size in memory */
+    cursor_skip(&r->c, 4); /* size in memory */
     m->length = cursor_be32(&r->c);
-    cursor_skip(&r->c, 4);                            /* number of dimensions */
+    cursor_skip(&r->c, 4); /* number of dimensions */
     uint32_t n_dimensions = h.version == 1 ? cursor_be32(&r->c) : DIMENSIONS_MAX;
     cursor_skip(&r->c, (size_t)n_dimensions * 4);
     TRY(text_member(r, &m->type_name, e));
@@ -52,12 +52,11 @@ static enum status read_element(struct object_reader *r, struct class_member *m,
     return STATUS_OK;
 }
 
-static enum status read_member(struct object_reader *r, const char *class_name, struct class_member *m,
-                               struct error *e)
+static enum status read_member(struct object_reader *r, const char *class_name, struct class_member *m, struct error *e)
 {
     struct version_header h = cursor_version(&r->c);
     if (strcmp(class_name, "TStreamerSTLstring") == 0)
-        (void)cursor_version(&r->c);                  /* it derives from TStreamerSTL, which has a header too */
+        (void)cursor_version(&r->c); /* it derives from TStreamerSTL, which has a header too */
     TRY(read_element(r, m, e));
     m->counter = "";
     if (strcmp(class_name, "TStreamerBase") == 0 && h.version > 1) {
@@ -129,7 +128,7 @@ static enum status read_new(struct object_reader *r, const char *class_name, voi
         *object = m;
         return read_member(r, class_name, m, e);
     }
-    return STATUS_OK;                                 /* e.g. rules of schema evolution: skipped by byte count */
+    return STATUS_OK; /* e.g. rules of schema evolution: skipped by byte count */
 }
 
 static enum status parse_classes(struct root_file *f, const struct object_bytes *bytes, struct error *e)
@@ -143,7 +142,7 @@ static enum status parse_classes(struct root_file *f, const struct object_bytes 
     for (size_t i = 0; s == STATUS_OK && i < list.n; i++)
         if (strcmp(list.items[i].class_name, "TStreamerInfo") == 0) {
             struct class_info *info = list.items[i].object;
-            if (!info || info->listed)                /* the same object twice would close a ring */
+            if (!info || info->listed) /* the same object twice would close a ring */
                 continue;
             info->listed = true;
             info->next = f->classes;
@@ -194,18 +193,34 @@ const struct class_info *class_newest(const struct root_file *f, const char *nam
 enum root_type member_type_number(int basic)
 {
     switch (basic) {
-    case MEMBER_CHAR: case MEMBER_LEGACY_CHAR: return ROOT_I8;
-    case MEMBER_UCHAR: return ROOT_U8;
-    case MEMBER_SHORT: return ROOT_I16;
-    case MEMBER_USHORT: return ROOT_U16;
-    case MEMBER_INT: case MEMBER_COUNTER: return ROOT_I32;
-    case MEMBER_UINT: return ROOT_U32;
-    case MEMBER_LONG: case MEMBER_LONG64: return ROOT_I64;      /* Long_t takes 8 bytes in files, always */
-    case MEMBER_ULONG: case MEMBER_ULONG64: return ROOT_U64;
-    case MEMBER_FLOAT: return ROOT_F32;
-    case MEMBER_DOUBLE: return ROOT_F64;
-    case MEMBER_BOOL: return ROOT_BOOL;
-    default: return ROOT_OTHER;
+    case MEMBER_CHAR:
+    case MEMBER_LEGACY_CHAR:
+        return ROOT_I8;
+    case MEMBER_UCHAR:
+        return ROOT_U8;
+    case MEMBER_SHORT:
+        return ROOT_I16;
+    case MEMBER_USHORT:
+        return ROOT_U16;
+    case MEMBER_INT:
+    case MEMBER_COUNTER:
+        return ROOT_I32;
+    case MEMBER_UINT:
+        return ROOT_U32;
+    case MEMBER_LONG:
+    case MEMBER_LONG64:
+        return ROOT_I64; /* Long_t takes 8 bytes in files, always */
+    case MEMBER_ULONG:
+    case MEMBER_ULONG64:
+        return ROOT_U64;
+    case MEMBER_FLOAT:
+        return ROOT_F32;
+    case MEMBER_DOUBLE:
+        return ROOT_F64;
+    case MEMBER_BOOL:
+        return ROOT_BOOL;
+    default:
+        return ROOT_OTHER;
     }
 }
 

@@ -8,17 +8,16 @@
 
 /* ---- objects in a tree -------------------------------------------------------------------------------------- */
 
-#define WANT(struct_, member_, name_, kind_) { (name_), (kind_), offsetof(struct struct_, member_) }
+#define WANT(struct_, member_, name_, kind_)                                                                           \
+    {                                                                                                                  \
+        (name_), (kind_), offsetof(struct struct_, member_)                                                            \
+    }
 
 static const struct want tree_wants[] = {
-    WANT(root_tree, name, "fName", WANT_TEXT),
-    WANT(root_tree, title, "fTitle", WANT_TEXT),
-    WANT(root_tree, entries, "fEntries", WANT_I64),
-    WANT(root_tree, total_bytes, "fTotBytes", WANT_I64),
-    WANT(root_tree, zip_bytes, "fZipBytes", WANT_I64),
-    WANT(root_tree, auto_flush, "fAutoFlush", WANT_I64),
-    WANT(root_tree, top, "fBranches", WANT_OBJECTS),
-    {0},
+    WANT(root_tree, name, "fName", WANT_TEXT),         WANT(root_tree, title, "fTitle", WANT_TEXT),
+    WANT(root_tree, entries, "fEntries", WANT_I64),    WANT(root_tree, total_bytes, "fTotBytes", WANT_I64),
+    WANT(root_tree, zip_bytes, "fZipBytes", WANT_I64), WANT(root_tree, auto_flush, "fAutoFlush", WANT_I64),
+    WANT(root_tree, top, "fBranches", WANT_OBJECTS),   {0},
 };
 
 static const struct want branch_wants[] = {
@@ -69,7 +68,7 @@ static enum status read_branch(struct object_reader *r, const char *class_name, 
     b->name = b->title = b->class_name = b->clones_name = b->file_name = "";
     b->id = b->streamer_type = -1;
     *object = b;
-    object_announce(r, b);                            /* branches below point back as their counter */
+    object_announce(r, b); /* branches below point back as their counter */
     if (members_read(r, class_name, branch_wants, b, e) != STATUS_OK)
         return error_wrap(e, "branch %s", b->name);
     return STATUS_OK;
@@ -109,8 +108,8 @@ static enum status read_basket(struct object_reader *r, void **object, struct er
         return root_no_memory(e);
     *object = b;
     uint16_t version = cursor_be16(c);
-    cursor_skip(c, 4);                                /* buffer size */
-    if ((int32_t)cursor_be32(c) < 0)                  /* room for offsets; its sign says that feature bits follow */
+    cursor_skip(c, 4);               /* buffer size */
+    if ((int32_t)cursor_be32(c) < 0) /* room for offsets; its sign says that feature bits follow */
         cursor_skip(c, 1);
     b->key_bytes = k.key_bytes;
     b->n_entries = cursor_be32(c);
@@ -233,8 +232,7 @@ static enum status no_such_tree(const struct root_file *f, const char *path, str
                              f->keys[i].path);
     if (n == 0)
         return error_set(e, STATUS_NOTFOUND, "no tree %s; the file has no trees (%zu keys)", path, f->n_keys);
-    return error_set(e, STATUS_NOTFOUND, "no tree %s; the file has: %s%s", path, list,
-                     n >= sizeof list ? " ..." : "");
+    return error_set(e, STATUS_NOTFOUND, "no tree %s; the file has: %s%s", path, list, n >= sizeof list ? " ..." : "");
 }
 
 enum status root_tree_get(struct root_file *f, const char *path, struct root_tree **out, struct error *e)
@@ -266,5 +264,11 @@ void trees_close(struct root_file *f)
     }
 }
 
-const char *root_tree_name(const struct root_tree *t) { return t->name; }
-int64_t root_tree_entries(const struct root_tree *t) { return t->entries; }
+const char *root_tree_name(const struct root_tree *t)
+{
+    return t->name;
+}
+int64_t root_tree_entries(const struct root_tree *t)
+{
+    return t->entries;
+}

@@ -11,8 +11,8 @@ struct walker {
     struct cursor c;
     const struct shape *target;
     struct root_column *out;
-    uint64_t n_values;                 /* in the column so far */
-    bool stopped;                      /* the target is behind us and what follows cannot be read */
+    uint64_t n_values; /* in the column so far */
+    bool stopped;      /* the target is behind us and what follows cannot be read */
     struct error *e;
 };
 
@@ -37,21 +37,21 @@ enum status column_reserve(struct root_column *c, uint64_t n, struct error *e)
 }
 
 /* Eight at a time: the inner loops have a fixed length, so that the compiler makes byte shuffles of them. */
-#define SWAP_LOOP(type, swap)                                       \
-    do {                                                            \
-        type *to = dst;                                             \
-        size_t i = 0;                                               \
-        for (; i + 8 <= n; i += 8)                                  \
-            for (size_t k = 0; k < 8; k++) {                        \
-                type v;                                             \
-                memcpy(&v, src + (i + k) * sizeof v, sizeof v);     \
-                to[i + k] = swap(v);                                \
-            }                                                       \
-        for (; i < n; i++) {                                        \
-            type v;                                                 \
-            memcpy(&v, src + i * sizeof v, sizeof v);               \
-            to[i] = swap(v);                                        \
-        }                                                           \
+#define SWAP_LOOP(type, swap)                                                                                          \
+    do {                                                                                                               \
+        type *to = dst;                                                                                                \
+        size_t i = 0;                                                                                                  \
+        for (; i + 8 <= n; i += 8)                                                                                     \
+            for (size_t k = 0; k < 8; k++) {                                                                           \
+                type v;                                                                                                \
+                memcpy(&v, src + (i + k) * sizeof v, sizeof v);                                                        \
+                to[i + k] = swap(v);                                                                                   \
+            }                                                                                                          \
+        for (; i < n; i++) {                                                                                           \
+            type v;                                                                                                    \
+            memcpy(&v, src + i * sizeof v, sizeof v);                                                                  \
+            to[i] = swap(v);                                                                                           \
+        }                                                                                                              \
     } while (0)
 
 void swap_numbers(void *dst, const uint8_t *src, size_t n, size_t size)
@@ -61,9 +61,15 @@ void swap_numbers(void *dst, const uint8_t *src, size_t n, size_t size)
         if (n > 0)
             memcpy(dst, src, n);
         break;
-    case 2: SWAP_LOOP(uint16_t, __builtin_bswap16); break;
-    case 4: SWAP_LOOP(uint32_t, __builtin_bswap32); break;
-    default: SWAP_LOOP(uint64_t, __builtin_bswap64); break;
+    case 2:
+        SWAP_LOOP(uint16_t, __builtin_bswap16);
+        break;
+    case 4:
+        SWAP_LOOP(uint32_t, __builtin_bswap32);
+        break;
+    default:
+        SWAP_LOOP(uint64_t, __builtin_bswap64);
+        break;
     }
 }
 
@@ -128,12 +134,20 @@ static enum status walk_number(struct walker *w, struct shape *s)
         return cut_off(w, s);
     if (s == w->target)
         return emit(w, p, s->count, s->bytes);
-    if (s->count == 1)                                /* it may be the length of an array further on */
+    if (s->count == 1) /* it may be the length of an array further on */
         switch (s->bytes) {
-        case 1: s->value = *p; break;
-        case 2: s->value = (int16_t)load_be16(p); break;
-        case 4: s->value = (int32_t)load_be32(p); break;
-        default: s->value = (int64_t)load_be64(p); break;
+        case 1:
+            s->value = *p;
+            break;
+        case 2:
+            s->value = (int16_t)load_be16(p);
+            break;
+        case 4:
+            s->value = (int32_t)load_be32(p);
+            break;
+        default:
+            s->value = (int64_t)load_be64(p);
+            break;
         }
     return STATUS_OK;
 }
@@ -150,7 +164,7 @@ static enum status walk_bits(struct walker *w, const struct shape *s, uint32_t *
 
 static enum status walk_tobject(struct walker *w, struct shape *s)
 {
-    if (cursor_be16(&w->c) & 0x4000)                  /* in fact the upper half of a byte count */
+    if (cursor_be16(&w->c) & 0x4000) /* in fact the upper half of a byte count */
         cursor_skip(&w->c, 4);
     uint32_t bits;
     TRY(walk_number(w, s->child));
@@ -172,7 +186,7 @@ static enum status walk_tref_array(struct walker *w, struct shape *s)
     size_t n;
     (void)cursor_string(&w->c, &n);
     uint32_t size = cursor_be32(&w->c);
-    cursor_skip(&w->c, 4 + 2);                        /* lower bound, process number */
+    cursor_skip(&w->c, 4 + 2); /* lower bound, process number */
     if (w->c.bad || size > cursor_left(&w->c) / 4)
         return cut_off(w, s);
     const uint8_t *ids = cursor_take(&w->c, (size_t)size * 4);
@@ -328,8 +342,8 @@ static enum status walk_clones(struct walker *w, struct shape *s)
     (void)cursor_string(&w->c, &n_name);
     TRY(check_class(w, s));
     uint32_t n = cursor_be32(&w->c);
-    cursor_skip(&w->c, 4);                            /* lower bound */
-    if (w->c.bad || n > cursor_left(&w->c))           /* an item takes a byte at least */
+    cursor_skip(&w->c, 4);                  /* lower bound */
+    if (w->c.bad || n > cursor_left(&w->c)) /* an item takes a byte at least */
         return error_set(w->e, STATUS_FORMAT, "TClonesArray of %" PRIu32 " items, %zu bytes remain", n,
                          cursor_left(&w->c));
     if (s == w->target)
@@ -374,20 +388,36 @@ static enum status walk_one(struct walker *w, struct shape *s)
     if (s->prefix_class)
         TRY(walk_prefix(w, s));
     switch (s->kind) {
-    case SHAPE_NUMBER: return walk_number(w, s);
-    case SHAPE_BITS: return walk_bits(w, s, &bits);
-    case SHAPE_TEXT: return walk_text(w, s);
-    case SHAPE_STD_STRING: return walk_std_string(w, s);
-    case SHAPE_FLAT: return walk_children(w, s);
-    case SHAPE_OBJECT: return walk_object(w, s);
-    case SHAPE_TOBJECT: case SHAPE_TREF: return walk_tobject(w, s);
-    case SHAPE_TREF_ARRAY: return walk_tref_array(w, s);
-    case SHAPE_VECTOR: return walk_vector(w, s);
-    case SHAPE_COUNTED: return walk_counted(w, s);
-    case SHAPE_CLONES: return walk_clones(w, s);
-    case SHAPE_SKIP: return walk_skip(w, s);
-    case SHAPE_SKIP_POINTER: return walk_skip_pointer(w, s);
-    case SHAPE_OPAQUE: w->stopped = true; return STATUS_OK;
+    case SHAPE_NUMBER:
+        return walk_number(w, s);
+    case SHAPE_BITS:
+        return walk_bits(w, s, &bits);
+    case SHAPE_TEXT:
+        return walk_text(w, s);
+    case SHAPE_STD_STRING:
+        return walk_std_string(w, s);
+    case SHAPE_FLAT:
+        return walk_children(w, s);
+    case SHAPE_OBJECT:
+        return walk_object(w, s);
+    case SHAPE_TOBJECT:
+    case SHAPE_TREF:
+        return walk_tobject(w, s);
+    case SHAPE_TREF_ARRAY:
+        return walk_tref_array(w, s);
+    case SHAPE_VECTOR:
+        return walk_vector(w, s);
+    case SHAPE_COUNTED:
+        return walk_counted(w, s);
+    case SHAPE_CLONES:
+        return walk_clones(w, s);
+    case SHAPE_SKIP:
+        return walk_skip(w, s);
+    case SHAPE_SKIP_POINTER:
+        return walk_skip_pointer(w, s);
+    case SHAPE_OPAQUE:
+        w->stopped = true;
+        return STATUS_OK;
     }
     check(false);
 }

@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned codec = data[0] % (CODEC_COUNT + 1);
     size_t n = ((size_t)data[1] | (size_t)data[2] << 8 | (size_t)data[3] << 16) & SIZE_MASK, declared;
     const uint8_t *src = data + HEAD;
-    uint8_t *out = malloc(n + 1);                      /* the byte behind must stay */
+    uint8_t *out = malloc(n + 1); /* the byte behind must stay */
     check(out);
     out[n] = 0xa5;
     enum status s;

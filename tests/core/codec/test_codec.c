@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 enum { N = 100000 };
@@ -44,8 +45,7 @@ static void lz4_pack(const uint8_t *raw, size_t n, struct buf *out)
 {
     struct error e;
     assert_int_equal(buf_reserve(out, (size_t)LZ4_compressBound((int)n), &e), STATUS_OK);
-    int len = LZ4_compress_default((const char *)raw, (char *)out->data + out->len, (int)n,
-                                   (int)(out->cap - out->len));
+    int len = LZ4_compress_default((const char *)raw, (char *)out->data + out->len, (int)n, (int)(out->cap - out->len));
     assert_true(len > 0);
     out->len += (size_t)len;
 }
@@ -127,8 +127,8 @@ static void test_streams_with_checksums_notice_every_flipped_byte(void **state)
         for (size_t at = 12; at + 12 < s->packed.len; at += 3) {
             struct error e = {0};
             s->packed.data[at] ^= 0x10;
-            assert_int_not_equal(
-                codec_decompress(checked[i], s->packed.data, s->packed.len, back, sizeof back, &e), STATUS_OK);
+            assert_int_not_equal(codec_decompress(checked[i], s->packed.data, s->packed.len, back, sizeof back, &e),
+                                 STATUS_OK);
             s->packed.data[at] ^= 0x10;
         }
     }

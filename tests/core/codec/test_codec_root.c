@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 enum { RAW = 5000 };
@@ -19,9 +20,9 @@ static uint8_t raw[RAW];
 static void put_header(struct buf *b, const char *tag, uint8_t method, size_t stored, size_t size)
 {
     struct error e;
-    uint8_t h[9] = {(uint8_t)tag[0], (uint8_t)tag[1], method,
+    uint8_t h[9] = {(uint8_t)tag[0], (uint8_t)tag[1],        method,
                     (uint8_t)stored, (uint8_t)(stored >> 8), (uint8_t)(stored >> 16),
-                    (uint8_t)size, (uint8_t)(size >> 8), (uint8_t)(size >> 16)};
+                    (uint8_t)size,   (uint8_t)(size >> 8),   (uint8_t)(size >> 16)};
     assert_int_equal(buf_append(b, h, sizeof h, &e), STATUS_OK);
 }
 

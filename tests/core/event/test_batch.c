@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 /* One more object at the end of the batch's last event. */
@@ -139,7 +140,7 @@ static void test_cuts_keep_what_is_above_and_inside_in_order(void **state)
     assert_true(cuts.need_lepton);
     struct event_batch b;
     event_batch_init(&b);
-    begin_event(&b, 100, 2.0f);                        /* muon exactly at the cut: not above it */
+    begin_event(&b, 100, 2.0f); /* muon exactly at the cut: not above it */
     add(&b, OBJECT_MUON, 23.0f, 0, 1);
     add(&b, OBJECT_TRACK, 5, 0, 2);
     begin_event(&b, 101, 3.0f);
@@ -187,7 +188,7 @@ static void test_without_need_of_a_lepton_no_event_is_dropped(void **state)
     struct event_batch b;
     struct cut_counts counts = {0};
     event_batch_init(&b);
-    event_batch_cut(&b, &cuts, &counts);               /* an empty batch without room */
+    event_batch_cut(&b, &cuts, &counts); /* an empty batch without room */
     begin_event(&b, 1, 1);
     add(&b, OBJECT_JET, 40, 5, 1);
     begin_event(&b, 2, 1);

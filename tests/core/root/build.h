@@ -18,12 +18,36 @@ static inline void put(struct buf *b, const void *p, size_t n)
     struct error e;
     check(buf_append(b, p, n, &e) == STATUS_OK);
 }
-static inline void put8(struct buf *b, uint8_t v) { put(b, &v, 1); }
-static inline void put16(struct buf *b, uint16_t v) { v = __builtin_bswap16(v); put(b, &v, 2); }
-static inline void put32(struct buf *b, uint32_t v) { v = __builtin_bswap32(v); put(b, &v, 4); }
-static inline void put64(struct buf *b, uint64_t v) { v = __builtin_bswap64(v); put(b, &v, 8); }
-static inline void putf(struct buf *b, float f) { uint32_t v; memcpy(&v, &f, 4); put32(b, v); }
-static inline void patch32(struct buf *b, size_t at, uint32_t v) { v = __builtin_bswap32(v); memcpy(b->data + at, &v, 4); }
+static inline void put8(struct buf *b, uint8_t v)
+{
+    put(b, &v, 1);
+}
+static inline void put16(struct buf *b, uint16_t v)
+{
+    v = __builtin_bswap16(v);
+    put(b, &v, 2);
+}
+static inline void put32(struct buf *b, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    put(b, &v, 4);
+}
+static inline void put64(struct buf *b, uint64_t v)
+{
+    v = __builtin_bswap64(v);
+    put(b, &v, 8);
+}
+static inline void putf(struct buf *b, float f)
+{
+    uint32_t v;
+    memcpy(&v, &f, 4);
+    put32(b, v);
+}
+static inline void patch32(struct buf *b, size_t at, uint32_t v)
+{
+    v = __builtin_bswap32(v);
+    memcpy(b->data + at, &v, 4);
+}
 
 static inline void put_string(struct buf *b, const char *s)
 {
@@ -86,7 +110,7 @@ static inline size_t array_begin(struct buf *b, uint32_t n)
 /* ---- class layouts --------------------------------------------------------------------------------------------- */
 
 struct build_member {
-    const char *kind;                  /* "Base", "BasicType", "BasicPointer", "Object", "ObjectPointer", "String", ... */
+    const char *kind; /* "Base", "BasicType", "BasicPointer", "Object", "ObjectPointer", "String", ... */
     const char *name, *type_name;
     uint32_t type, length;
     const char *counter;
@@ -99,31 +123,45 @@ struct build_class {
     struct build_member members[16];
 };
 
-#define NAMED_BASE {"Base", "TNamed", "BASE", 67, 0, "", 1}
+#define NAMED_BASE                                                                                                     \
+    {                                                                                                                  \
+        "Base", "TNamed", "BASE", 67, 0, "", 1                                                                         \
+    }
 static const struct build_class build_tree_classes[] = {
-    {"TTree", 1, {NAMED_BASE, {"BasicType", "fEntries", "Long64_t", 16, 0, "", 0},
-                  {"Object", "fBranches", "TObjArray", 61, 0, "", 0}}},
-    {"TBranch", 1, {NAMED_BASE, {"BasicType", "fEntryOffsetLen", "Int_t", 3, 0, "", 0},
-                    {"BasicType", "fWriteBasket", "Int_t", 3, 0, "", 0},
-                    {"BasicType", "fEntries", "Long64_t", 16, 0, "", 0},
-                    {"BasicType", "fMaxBaskets", "Int_t", 6, 0, "", 0},
-                    {"Object", "fBranches", "TObjArray", 61, 0, "", 0},
-                    {"Object", "fLeaves", "TObjArray", 61, 0, "", 0},
-                    {"Object", "fBaskets", "TObjArray", 61, 0, "", 0},
-                    {"BasicPointer", "fBasketBytes", "Int_t*", 43, 0, "fMaxBaskets", 0},
-                    {"BasicPointer", "fBasketEntry", "Long64_t*", 56, 0, "fMaxBaskets", 0},
-                    {"BasicPointer", "fBasketSeek", "Long64_t*", 56, 0, "fMaxBaskets", 0}}},
-    {"TBranchElement", 1, {{"Base", "TBranch", "BASE", 0, 0, "", 1},
-                           {"String", "fClassName", "TString", 65, 0, "", 0},
-                           {"String", "fClonesName", "TString", 65, 0, "", 0},
-                           {"BasicType", "fClassVersion", "Int_t", 3, 0, "", 0},
-                           {"BasicType", "fID", "Int_t", 3, 0, "", 0},
-                           {"BasicType", "fType", "Int_t", 3, 0, "", 0},
-                           {"BasicType", "fStreamerType", "Int_t", 3, 0, "", 0}}},
-    {"TLeaf", 1, {NAMED_BASE, {"BasicType", "fLen", "Int_t", 3, 0, "", 0},
-                  {"BasicType", "fLenType", "Int_t", 3, 0, "", 0},
-                  {"BasicType", "fIsUnsigned", "Bool_t", 18, 0, "", 0},
-                  {"ObjectPointer", "fLeafCount", "TLeaf*", 64, 0, "", 0}}},
+    {"TTree",
+     1,
+     {NAMED_BASE,
+      {"BasicType", "fEntries", "Long64_t", 16, 0, "", 0},
+      {"Object", "fBranches", "TObjArray", 61, 0, "", 0}}},
+    {"TBranch",
+     1,
+     {NAMED_BASE,
+      {"BasicType", "fEntryOffsetLen", "Int_t", 3, 0, "", 0},
+      {"BasicType", "fWriteBasket", "Int_t", 3, 0, "", 0},
+      {"BasicType", "fEntries", "Long64_t", 16, 0, "", 0},
+      {"BasicType", "fMaxBaskets", "Int_t", 6, 0, "", 0},
+      {"Object", "fBranches", "TObjArray", 61, 0, "", 0},
+      {"Object", "fLeaves", "TObjArray", 61, 0, "", 0},
+      {"Object", "fBaskets", "TObjArray", 61, 0, "", 0},
+      {"BasicPointer", "fBasketBytes", "Int_t*", 43, 0, "fMaxBaskets", 0},
+      {"BasicPointer", "fBasketEntry", "Long64_t*", 56, 0, "fMaxBaskets", 0},
+      {"BasicPointer", "fBasketSeek", "Long64_t*", 56, 0, "fMaxBaskets", 0}}},
+    {"TBranchElement",
+     1,
+     {{"Base", "TBranch", "BASE", 0, 0, "", 1},
+      {"String", "fClassName", "TString", 65, 0, "", 0},
+      {"String", "fClonesName", "TString", 65, 0, "", 0},
+      {"BasicType", "fClassVersion", "Int_t", 3, 0, "", 0},
+      {"BasicType", "fID", "Int_t", 3, 0, "", 0},
+      {"BasicType", "fType", "Int_t", 3, 0, "", 0},
+      {"BasicType", "fStreamerType", "Int_t", 3, 0, "", 0}}},
+    {"TLeaf",
+     1,
+     {NAMED_BASE,
+      {"BasicType", "fLen", "Int_t", 3, 0, "", 0},
+      {"BasicType", "fLenType", "Int_t", 3, 0, "", 0},
+      {"BasicType", "fIsUnsigned", "Bool_t", 18, 0, "", 0},
+      {"ObjectPointer", "fLeafCount", "TLeaf*", 64, 0, "", 0}}},
     {"TLeafI", 1, {{"Base", "TLeaf", "BASE", 0, 0, "", 1}}},
     {"TLeafF", 1, {{"Base", "TLeaf", "BASE", 0, 0, "", 1}}},
     {"TLeafC", 1, {{"Base", "TLeaf", "BASE", 0, 0, "", 1}}},
@@ -135,13 +173,13 @@ static inline void put_member(struct buf *b, const struct build_member *m)
     char kind[64];
     snprintf(kind, sizeof kind, "TStreamer%s", m->kind);
     size_t pointer = pointer_begin(b, kind), outer = object_begin(b, strcmp(m->kind, "Base") == 0 ? 3 : 2);
-    bool twice = strcmp(m->kind, "STLstring") == 0;    /* it derives from TStreamerSTL */
+    bool twice = strcmp(m->kind, "STLstring") == 0; /* it derives from TStreamerSTL */
     size_t between = twice ? object_begin(b, 3) : 0, inner = object_begin(b, 4);
     put_named(b, m->name, "");
     put32(b, m->type);
     put32(b, 0);
     put32(b, m->length);
-    for (int i = 0; i < 6; i++)        /* dimensions */
+    for (int i = 0; i < 6; i++) /* dimensions */
         put32(b, 0);
     put_string(b, m->type_name);
     object_end(b, inner);
@@ -174,7 +212,7 @@ static inline void put_class(struct buf *b, const struct build_class *c)
     object_end(b, list);
     object_end(b, info);
     object_end(b, pointer);
-    put8(b, 0);                        /* the list's option string */
+    put8(b, 0); /* the list's option string */
 }
 
 /* ---- branches -------------------------------------------------------------------------------------------------- */
@@ -183,25 +221,25 @@ enum build_place { ON_DISK, ON_DISK_ZIPPED, IN_TREE };
 
 struct build_basket {
     uint32_t n_entries;
-    const void *data;                  /* as it stands in the file */
+    const void *data; /* as it stands in the file */
     size_t n_bytes;
-    const uint32_t *offsets;           /* [n_entries], into data; NULL: none are written */
+    const uint32_t *offsets; /* [n_entries], into data; NULL: none are written */
     enum build_place place;
 };
 
 struct build_leaf {
-    const char *class_name, *name;     /* class_name "TLeafI", ... */
+    const char *class_name, *name; /* class_name "TLeafI", ... */
     uint32_t length, type_bytes;
     bool is_unsigned;
-    int counter;                       /* branch whose first leaf counts the values, or -1 */
+    int counter; /* branch whose first leaf counts the values, or -1 */
 };
 
 struct build_branch {
     const char *name;
     struct build_leaf leaves[3];
     struct build_basket baskets[4];
-    int64_t entries;                   /* 0: sum over baskets */
-    const char *class_name, *clones_name;        /* class_name set: a TBranchElement */
+    int64_t entries;                      /* 0: sum over baskets */
+    const char *class_name, *clones_name; /* class_name set: a TBranchElement */
     int32_t class_version, id, type, streamer_type;
 };
 
@@ -240,8 +278,15 @@ static inline void put_packed(struct buf *b, const struct buf *raw, bool zip)
     buf_init(&z, 16 << 20);
     check(codec_compress(CODEC_ZLIB, 1, raw->data, raw->len, &z, &e) == STATUS_OK);
     if (zip && z.len + 9 < raw->len) {
-        uint8_t h[9] = {'Z', 'L', 8, (uint8_t)z.len, (uint8_t)(z.len >> 8), (uint8_t)(z.len >> 16),
-                        (uint8_t)raw->len, (uint8_t)(raw->len >> 8), (uint8_t)(raw->len >> 16)};
+        uint8_t h[9] = {'Z',
+                        'L',
+                        8,
+                        (uint8_t)z.len,
+                        (uint8_t)(z.len >> 8),
+                        (uint8_t)(z.len >> 16),
+                        (uint8_t)raw->len,
+                        (uint8_t)(raw->len >> 8),
+                        (uint8_t)(raw->len >> 16)};
         put(b, h, 9);
         put(b, z.data, z.len);
     } else {
@@ -319,14 +364,14 @@ static inline void put_tree_basket(struct buf *b, const char *branch, const stru
 /* ---- trees and files --------------------------------------------------------------------------------------------- */
 
 struct build_file {
-    bool big;                          /* 64-bit header and seeks */
+    bool big; /* 64-bit header and seeks */
     bool zip_tree;
     const struct build_class *classes; /* beyond those of trees */
     size_t n_classes;
     const struct build_branch *branches;
     size_t n_branches;
-    int64_t entries;                   /* of the tree; 0: of its first branch */
-    const char *tree_name;             /* default "T" */
+    int64_t entries;       /* of the tree; 0: of its first branch */
+    const char *tree_name; /* default "T" */
 };
 
 static inline size_t count_baskets(const struct build_branch *d)
@@ -348,7 +393,7 @@ static inline int64_t count_entries(const struct build_branch *d)
 struct build_state {
     struct buf tree;
     uint32_t displacement;
-    uint32_t leaf_at[64];              /* references to each branch's first leaf */
+    uint32_t leaf_at[64]; /* references to each branch's first leaf */
 };
 
 static inline void put_leaf(struct build_state *s, const struct build_leaf *l, int i_branch, bool is_first)
@@ -535,7 +580,7 @@ static inline uint64_t put_classes(struct buf *b, const struct build_class *more
     uint64_t at = b->len;
     buf_init(&list, 1 << 20);
     size_t object = array_begin(&list, (uint32_t)(ARRAY_LEN(build_tree_classes) + n_more));
-    list.len -= 4;                     /* a TList has no lower bound */
+    list.len -= 4; /* a TList has no lower bound */
     for (size_t i = 0; i < ARRAY_LEN(build_tree_classes); i++)
         put_class(&list, &build_tree_classes[i]);
     for (size_t i = 0; i < n_more; i++)

@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 /* A built file, opened. */
@@ -46,17 +47,17 @@ static enum status read_branch(struct fixture *x, const char *name)
     return root_read(x->tree, b, 0, root_tree_entries(x->tree), &x->column, &x->e);
 }
 
-#define ASSERT_OK(x, expr)                          \
-    do {                                            \
-        if ((expr) != STATUS_OK)                    \
-            fail_msg("%s", (x)->e.text);            \
+#define ASSERT_OK(x, expr)                                                                                             \
+    do {                                                                                                               \
+        if ((expr) != STATUS_OK)                                                                                       \
+            fail_msg("%s", (x)->e.text);                                                                               \
     } while (0)
 
-#define ASSERT_FAILS(x, expr, status_, words)                           \
-    do {                                                                \
-        assert_int_equal((expr), (status_));                            \
-        if (!strstr((x)->e.text, (words)))                              \
-            fail_msg("\"%s\" does not say \"%s\"", (x)->e.text, (words)); \
+#define ASSERT_FAILS(x, expr, status_, words)                                                                          \
+    do {                                                                                                               \
+        assert_int_equal((expr), (status_));                                                                           \
+        if (!strstr((x)->e.text, (words)))                                                                             \
+            fail_msg("\"%s\" does not say \"%s\"", (x)->e.text, (words));                                              \
     } while (0)
 
 /* Big-endian 1 2 3 ... as 32-bit numbers. */
@@ -64,7 +65,12 @@ static const uint8_t ints[] = {0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0
 static const uint8_t counts[] = {0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 1};
 static const uint32_t offsets[] = {0, 8, 8};
 
-#define LEAF_I(name_, counter_) {{"TLeafI", (name_), 1, 4, false, (counter_)}}
+#define LEAF_I(name_, counter_)                                                                                        \
+    {                                                                                                                  \
+        {                                                                                                              \
+            "TLeafI", (name_), 1, 4, false, (counter_)                                                                 \
+        }                                                                                                              \
+    }
 
 static void assert_i32s(const struct fixture *x, size_t n, const int32_t *v)
 {
@@ -77,14 +83,16 @@ static void test_numbers_come_from_disk_packed_disk_and_tree_alike(void **state)
 {
     (void)state;
     uint8_t zeros[400] = {0};
-    const struct build_branch b[] = {
-        {.name = "x", .leaves = LEAF_I("x", -1),
-         .baskets = {{2, ints, 8, NULL, ON_DISK}, {100, zeros, 400, NULL, ON_DISK_ZIPPED}, {3, ints, 12, NULL, IN_TREE}}}};
+    const struct build_branch b[] = {{.name = "x",
+                                      .leaves = LEAF_I("x", -1),
+                                      .baskets = {{2, ints, 8, NULL, ON_DISK},
+                                                  {100, zeros, 400, NULL, ON_DISK_ZIPPED},
+                                                  {3, ints, 12, NULL, IN_TREE}}}};
     for (int big = 0; big < 2; big++)
         for (int zip = 0; zip < 2; zip++) {
             struct fixture x;
-            ASSERT_OK(&x, open_built(&x, &(struct build_file){.big = big, .zip_tree = zip, .branches = b,
-                                                              .n_branches = 1}));
+            ASSERT_OK(
+                &x, open_built(&x, &(struct build_file){.big = big, .zip_tree = zip, .branches = b, .n_branches = 1}));
             assert_int_equal(root_tree_entries(x.tree), 105);
             ASSERT_OK(&x, read_branch(&x, "x"));
             const int32_t *v = x.column.values;
@@ -106,10 +114,12 @@ static void test_numbers_come_from_disk_packed_disk_and_tree_alike(void **state)
 static void test_jagged_values_follow_their_offsets_on_disk_and_in_the_tree(void **state)
 {
     (void)state;
-    const struct build_branch b[] = {
-        {.name = "n", .leaves = LEAF_I("n", -1), .baskets = {{3, counts, 12, NULL, ON_DISK}, {3, counts, 12, NULL, IN_TREE}}},
-        {.name = "x", .leaves = LEAF_I("x", 0),
-         .baskets = {{3, ints, 12, offsets, ON_DISK}, {3, ints, 12, offsets, IN_TREE}}}};
+    const struct build_branch b[] = {{.name = "n",
+                                      .leaves = LEAF_I("n", -1),
+                                      .baskets = {{3, counts, 12, NULL, ON_DISK}, {3, counts, 12, NULL, IN_TREE}}},
+                                     {.name = "x",
+                                      .leaves = LEAF_I("x", 0),
+                                      .baskets = {{3, ints, 12, offsets, ON_DISK}, {3, ints, 12, offsets, IN_TREE}}}};
     struct fixture x;
     ASSERT_OK(&x, open_built(&x, &(struct build_file){.branches = b, .n_branches = 2}));
     ASSERT_OK(&x, read_branch(&x, "x"));
@@ -161,9 +171,11 @@ static void test_leaf_lists_and_fixed_arrays(void **state)
 {
     (void)state;
     const struct build_branch b[] = {
-        {.name = "l", .leaves = {{"TLeafI", "a", 1, 4, false, -1}, {"TLeafI", "b", 2, 4, true, -1}},
+        {.name = "l",
+         .leaves = {{"TLeafI", "a", 1, 4, false, -1}, {"TLeafI", "b", 2, 4, true, -1}},
          .baskets = {{2, ints, 24, (const uint32_t[]){0, 12}, ON_DISK}}},
-        {.name = "m", .leaves = {{"TLeafI", "a", 1, 4, false, -1}, {"TLeafI", "b", 2, 4, true, -1}},
+        {.name = "m",
+         .leaves = {{"TLeafI", "a", 1, 4, false, -1}, {"TLeafI", "b", 2, 4, true, -1}},
          .baskets = {{2, ints, 24, NULL, ON_DISK}}},
         {.name = "f", .leaves = {{"TLeafF", "f", 3, 4, false, -1}}, .baskets = {{2, ints, 24, NULL, ON_DISK}}}};
     struct fixture x;

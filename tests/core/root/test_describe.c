@@ -9,6 +9,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static void describe(struct source *src, bool json, struct buf *out)
@@ -58,11 +59,13 @@ static void test_json_holds_the_same_facts(void **state)
     assert_non_null(all);
     assert_int_equal(json_integer_value(json_object_get(all, "bytes")), 7248032);
     assert_int_equal(json_integer_value(json_object_get(all, "root_version")), 53430);
-    const json_t *tree = json_array_get(json_object_get(all, "trees"), 0), *branches = json_object_get(tree, "branches");
+    const json_t *tree = json_array_get(json_object_get(all, "trees"), 0),
+                 *branches = json_object_get(tree, "branches");
     assert_int_equal(json_integer_value(json_object_get(tree, "entries")), 450);
     size_t i, n_found = 0;
     json_t *b;
-    json_array_foreach(branches, i, b) {
+    json_array_foreach(branches, i, b)
+    {
         assert_int_equal(json_integer_value(json_object_get(b, "entries")), 450);
         if (strcmp(json_string_value(json_object_get(b, "name")), "Jet.BTag") != 0)
             continue;
@@ -83,7 +86,8 @@ static void test_odd_names_and_broken_trees_are_listed_all_the_same(void **state
 {
     (void)state;
     static const uint8_t data[8] = {0};
-    const struct build_branch b = {.name = "a\"b\\c\x1b[2J\xff", .leaves = {{"TLeafI", "x", 2, 4, false, -1}},
+    const struct build_branch b = {.name = "a\"b\\c\x1b[2J\xff",
+                                   .leaves = {{"TLeafI", "x", 2, 4, false, -1}},
                                    .baskets = {{1, data, 8, NULL, IN_TREE}}};
     struct buf file, out;
     struct error e;
@@ -104,8 +108,9 @@ static void test_odd_names_and_broken_trees_are_listed_all_the_same(void **state
         if (broken)
             assert_non_null(strstr(json_string_value(json_object_get(tree, "error")), "branch 0 is a Tbranch"));
         else
-            assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(tree, "branches"), 0),
-                                                                  "name")), "a\"b\\c?[2J?");
+            assert_string_equal(
+                json_string_value(json_object_get(json_array_get(json_object_get(tree, "branches"), 0), "name")),
+                "a\"b\\c?[2J?");
         json_decref(all);
         buf_fini(&out);
         describe(src, false, &out);

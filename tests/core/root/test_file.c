@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 struct fixture {
@@ -113,7 +114,7 @@ static void build_directories(struct buf *b, const struct build_key *in_inner, u
     struct build_key list[8] = {{0}};
     for (uint32_t i = 0; i < n_inner; i++) {
         list[i] = in_inner[i];
-        if (list[i].seek == 0)                         /* a way back up */
+        if (list[i].seek == 0) /* a way back up */
             list[i].seek = outer.seek;
     }
     uint64_t keys = put_keys(b, list, n_inner, false);
@@ -196,7 +197,7 @@ static void test_the_newest_cycle_wins_and_a_cycle_can_be_asked_for(void **state
         put64(&tree, (uint64_t)cycle * 10);
         object_end(&tree, array_begin(&tree, 0));
         object_end(&tree, object);
-        keys[cycle % 3] = (struct build_key){"TTree", "t", cycle, b->len};       /* 3 1 2 */
+        keys[cycle % 3] = (struct build_key){"TTree", "t", cycle, b->len}; /* 3 1 2 */
         put_record(b, "TTree", "t", &tree, false, false, cycle);
         buf_fini(&tree);
     }

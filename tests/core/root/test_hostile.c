@@ -11,6 +11,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 /* Twelve simulated events; the size of one basket's record is wrong in it. */
@@ -84,20 +85,27 @@ static void test_each_damaged_file_has_its_own_error(void **state)
 {
     (void)state;
     SKIP_WITHOUT_SHARED_DATA();
-    static const struct { const char *file; enum status status; const char *says; } files[] = {
-        {"c01_seek_past_eof", STATUS_FORMAT, "tree Delphes: branch EFlowTrack.PT: basket 0: 17617 bytes at byte 1000200313, "
-                                             "the file ends at byte 236942"},
+    static const struct {
+        const char *file;
+        enum status status;
+        const char *says;
+    } files[] = {
+        {"c01_seek_past_eof", STATUS_FORMAT,
+         "tree Delphes: branch EFlowTrack.PT: basket 0: 17617 bytes at byte 1000200313, "
+         "the file ends at byte 236942"},
         {"c05_class_bogus", STATUS_FORMAT, "tree Delphes: branch 0 is a TBogusClassXYZ"},
         {"c07_tree_body_truncated", STATUS_FORMAT, "tree Delphes: TTree: object is cut off"},
         {"m01_bad_magic", STATUS_FORMAT, "not a ROOT file: it does not begin with \"root\""},
-        {"m03_seekinfo_past_eof", STATUS_FORMAT, "list of class layouts (TStreamerInfo): key says 8679 bytes at byte 201313, "
-                                                 "the file ends at byte 200313"},
+        {"m03_seekinfo_past_eof", STATUS_FORMAT,
+         "list of class layouts (TStreamerInfo): key says 8679 bytes at byte 201313, "
+         "the file ends at byte 200313"},
         {"m05_tree_objlen_2G", STATUS_FORMAT, "tree Delphes: object of 2147483647 bytes"},
         {"m07_tree_nbytes_neg", STATUS_FORMAT, "key with negative size (-5 bytes"},
         {"m09_tree_tag_QQ", STATUS_UNSUPPORTED, "tree Delphes: block 0: unknown codec tag \"QQ\""},
         {"m11_tree_csize_0", STATUS_FORMAT, "tree Delphes: block 0: ZL header says 0 compressed bytes"},
         {"m12_basket_payload_flip", STATUS_FORMAT, "branch EFlowTrack.PT: basket 0: block 0: zlib: damaged stream"},
-        {"m14_basket_nbytes_2G", STATUS_FORMAT, "branch EFlowTrack.PT: basket 0: key says 2147483647 bytes at byte 9651"},
+        {"m14_basket_nbytes_2G", STATUS_FORMAT,
+         "branch EFlowTrack.PT: basket 0: key says 2147483647 bytes at byte 9651"},
         {"t00_empty", STATUS_FORMAT, "not a ROOT file: it is empty (0 bytes)"},
         {"t02_header_only", STATUS_FORMAT, "truncated: the header says 200313 bytes, 100 are here"},
         {"t03_trunc_half", STATUS_FORMAT, "truncated: the header says 200313 bytes, 100156 are here"},
@@ -127,7 +135,7 @@ static void test_the_undamaged_files_give_the_same_events(void **state)
 static bool is_bare_value(const struct buf *b, size_t at)
 {
     for (const uint8_t *p = b->data; (p = memmem(p, (size_t)(b->data + b->len - p), "\7TBasket", 8)); p += 8) {
-        const uint8_t *key = p - 34;                   /* ROOT gives baskets 64-bit seeks in every file */
+        const uint8_t *key = p - 34; /* ROOT gives baskets 64-bit seeks in every file */
         uint32_t n_bytes = load_be32(key), object_bytes = load_be32(key + 6);
         uint16_t key_bytes = load_be16(key + 14);
         size_t begin = (size_t)(key - b->data) + key_bytes;
@@ -196,8 +204,10 @@ static void test_claims_cost_no_memory(void **state)
     (void)state;
     struct buf b;
     static const uint8_t one[4] = {0, 0, 0, 1};
-    const struct build_branch branch = {.name = "x", .leaves = {{"TLeafI", "x", 1, 4, false, -1}},
-                                        .baskets = {{1, one, 4, NULL, ON_DISK}}, .entries = (int64_t)1 << 40};
+    const struct build_branch branch = {.name = "x",
+                                        .leaves = {{"TLeafI", "x", 1, 4, false, -1}},
+                                        .baskets = {{1, one, 4, NULL, ON_DISK}},
+                                        .entries = (int64_t)1 << 40};
     long before = peak_kilobytes();
     struct error e = {0};
     struct source *src;

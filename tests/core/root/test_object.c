@@ -8,6 +8,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 enum { DISPLACEMENT = 61 };
@@ -86,12 +87,12 @@ static void test_new_objects_classes_seen_before_and_references(void **state)
     struct fixture *x = *state;
     struct buf *b = &x->b;
     struct object_ref ref;
-    put_int(b, 11);                                    /* object at 0, class at 4 */
-    put32(b, 0x40000008);                              /* the class again, by its place */
+    put_int(b, 11);       /* object at 0, class at 4 */
+    put32(b, 0x40000008); /* the class again, by its place */
     put32(b, 0x80000000u | (4 + DISPLACEMENT + 2));
     put32(b, 22);
-    put32(b, DISPLACEMENT + 2);                        /* the first object again */
-    put32(b, 0);                                       /* nothing */
+    put32(b, DISPLACEMENT + 2); /* the first object again */
+    put32(b, 0);                /* nothing */
     begin(x);
     assert_int_equal(object_read_pointer(&x->r, &ref, &x->e), STATUS_OK);
     assert_int_equal(*(int *)ref.object, 11);
@@ -125,7 +126,7 @@ static void test_objects_of_no_interest_are_skipped_by_their_byte_count(void **s
     put64(&x->b, 0x0123456789abcdef);
     object_end(&x->b, at);
     put_int(&x->b, 5);
-    put32(&x->b, 0xffffffff);                          /* a new class without a byte count */
+    put32(&x->b, 0xffffffff); /* a new class without a byte count */
     put(&x->b, "Other", 6);
     begin(x);
     assert_int_equal(object_read_pointer(&x->r, &ref, &x->e), STATUS_OK);
@@ -138,7 +139,10 @@ static void test_objects_of_no_interest_are_skipped_by_their_byte_count(void **s
 
 static void test_references_to_nowhere_and_false_counts_are_errors(void **state)
 {
-    static const struct { uint32_t words[4]; const char *says; } bad[] = {
+    static const struct {
+        uint32_t words[4];
+        const char *says;
+    } bad[] = {
         {{77, 0, 0, 0}, "reference to an object at offset 77"},
         {{0x80000000u | 77, 0, 0, 0}, "reference to a class at offset 77"},
         {{0x40000100, 0xffffffff, 0, 0}, "object says 256 bytes, 12 remain"},
@@ -180,7 +184,7 @@ static void test_lists_and_arrays_are_read_to_their_end(void **state)
     put_int(&x->b, 1);
     put32(&x->b, 0);
     put_int(&x->b, 3);
-    put64(&x->b, 0);                                   /* members of a later version */
+    put64(&x->b, 0); /* members of a later version */
     object_end(&x->b, at);
     begin(x);
     assert_int_equal(object_read_array(&x->r, &list, &x->e), STATUS_OK);

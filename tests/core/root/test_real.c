@@ -10,6 +10,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 struct opened {
@@ -24,8 +25,7 @@ static void open_real(struct opened *o, const char *name)
     char rel[128];
     snprintf(rel, sizeof rel, "root-real/%s.root", name);
     *o = (struct opened){0};
-    if (source_open(shared_path(rel), &o->src, &o->e) != STATUS_OK ||
-        root_open(o->src, &o->file, &o->e) != STATUS_OK)
+    if (source_open(shared_path(rel), &o->src, &o->e) != STATUS_OK || root_open(o->src, &o->file, &o->e) != STATUS_OK)
         fail_msg("%s", o->e.text);
 }
 
@@ -54,7 +54,8 @@ static const struct root_column *read_all(struct opened *o, struct root_tree *t,
     return &o->column;
 }
 
-/* ---- structure ------------------------------------------------------------------------------------------------------ */
+/* ---- structure ------------------------------------------------------------------------------------------------------
+ */
 
 static double number(const json_t *o, const char *name)
 {
@@ -72,8 +73,9 @@ static void compare_keys(struct opened *o, const json_t *keys)
     size_t n, i, at = 0;
     const struct root_key *k = root_keys(o->file, &n);
     json_t *key;
-    json_array_foreach(keys, i, key) {
-        if (strcmp(text(key, "name"), "StreamerInfo") == 0)          /* JSROOT lists it, directories do not */
+    json_array_foreach(keys, i, key)
+    {
+        if (strcmp(text(key, "name"), "StreamerInfo") == 0) /* JSROOT lists it, directories do not */
             continue;
         assert_true(at < n);
         assert_string_equal(k[at].path, text(key, "name"));
@@ -105,8 +107,7 @@ static void compare_branch(const struct root_branch_info *b, const json_t *want)
     const char *tag;
     json_t *unused;
     bool found = false;
-    json_object_foreach((json_t *)(uintptr_t)tags, tag, unused)
-        found |= strncmp(tag, b->codec, strlen(b->codec)) == 0;
+    json_object_foreach((json_t *)(uintptr_t)tags, tag, unused) found |= strncmp(tag, b->codec, strlen(b->codec)) == 0;
     (void)unused;
     if (!found)
         fail_msg("branch %s: codec %s", b->name, b->codec);
@@ -131,9 +132,23 @@ static void test_structure_is_what_jsroot_sees(void **state)
 {
     (void)state;
     SKIP_WITHOUT_SHARED_DATA();
-    static const char *const names[] = {"clusters", "cycles", "double32_float16", "empty_tree_0entries", "histos_only",
-        "hzz_lz4", "hzz_lzma", "hzz_raw", "hzz_zlib", "hzz_zstd", "nested_dirs", "rntuple_muons_1000",
-        "sample_v62004_lz4", "skhep_issue513_delphes", "stl_containers", "tclones_bypass_key", "tclones_nobypass_key"};
+    static const char *const names[] = {"clusters",
+                                        "cycles",
+                                        "double32_float16",
+                                        "empty_tree_0entries",
+                                        "histos_only",
+                                        "hzz_lz4",
+                                        "hzz_lzma",
+                                        "hzz_raw",
+                                        "hzz_zlib",
+                                        "hzz_zstd",
+                                        "nested_dirs",
+                                        "rntuple_muons_1000",
+                                        "sample_v62004_lz4",
+                                        "skhep_issue513_delphes",
+                                        "stl_containers",
+                                        "tclones_bypass_key",
+                                        "tclones_nobypass_key"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct opened o;
         char rel[128];
@@ -147,29 +162,42 @@ static void test_structure_is_what_jsroot_sees(void **state)
         assert_int_equal(root_version(o.file), (int)number(json_object_get(list, "header"), "version"));
         assert_int_equal(root_compression(o.file), (int)number(json_object_get(list, "header"), "compress"));
         compare_keys(&o, json_object_get(list, "keys"));
-        json_array_foreach(json_object_get(list, "trees"), k, tree)
-            compare_tree(&o, tree);
+        json_array_foreach(json_object_get(list, "trees"), k, tree) compare_tree(&o, tree);
         close_real(&o);
         json_decref(list);
     }
 }
 
-/* ---- values --------------------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------------------------------
+ */
 
 static double value(const struct root_column *c, size_t i)
 {
     switch (c->type) {
-    case ROOT_BOOL: case ROOT_U8: return ((uint8_t *)c->values)[i];
-    case ROOT_I8: return ((int8_t *)c->values)[i];
-    case ROOT_I16: return ((int16_t *)c->values)[i];
-    case ROOT_U16: return ((uint16_t *)c->values)[i];
-    case ROOT_I32: return ((int32_t *)c->values)[i];
-    case ROOT_U32: return ((uint32_t *)c->values)[i];
-    case ROOT_I64: return (double)((int64_t *)c->values)[i];
-    case ROOT_U64: return (double)((uint64_t *)c->values)[i];
-    case ROOT_F32: return (double)((float *)c->values)[i];
-    case ROOT_F64: return ((double *)c->values)[i];
-    default: fail(); return 0;
+    case ROOT_BOOL:
+    case ROOT_U8:
+        return ((uint8_t *)c->values)[i];
+    case ROOT_I8:
+        return ((int8_t *)c->values)[i];
+    case ROOT_I16:
+        return ((int16_t *)c->values)[i];
+    case ROOT_U16:
+        return ((uint16_t *)c->values)[i];
+    case ROOT_I32:
+        return ((int32_t *)c->values)[i];
+    case ROOT_U32:
+        return ((uint32_t *)c->values)[i];
+    case ROOT_I64:
+        return (double)((int64_t *)c->values)[i];
+    case ROOT_U64:
+        return (double)((uint64_t *)c->values)[i];
+    case ROOT_F32:
+        return (double)((float *)c->values)[i];
+    case ROOT_F64:
+        return ((double *)c->values)[i];
+    default:
+        fail();
+        return 0;
     }
 }
 
@@ -192,7 +220,8 @@ static void test_delphes_values_equal_jsroots(void **state)
             const char *name;
             json_t *want, *dump = json_loads(line, JSON_DECODE_INT_AS_REAL, NULL);
             assert_non_null(dump);
-            json_object_foreach(dump, name, want) {
+            json_object_foreach(dump, name, want)
+            {
                 if (strcmp(name, "entry") == 0)
                     continue;
                 const struct root_branch *b = root_branch_find(t, name);
@@ -257,7 +286,7 @@ static void test_every_basic_leaf_type_alone_in_arrays_and_in_lists(void **state
     for (size_t k = 0; k < ARRAY_LEN(kinds); k++) {
         bool narrow = strcmp(kinds[k], "f4") == 0;
         char name[8];
-        for (int form = 0; form < 3; form++) {         /* x, ax[3], Ax[n] */
+        for (int form = 0; form < 3; form++) { /* x, ax[3], Ax[n] */
             snprintf(name, sizeof name, "%s%s", form == 0 ? "" : form == 1 ? "a" : "A", kinds[k]);
             const struct root_column *c = read_all(&o, t, name);
             for (int64_t entry = 0; entry < 30; entry++) {
@@ -346,12 +375,13 @@ static void test_what_is_not_read_is_refused_by_name(void **state)
 {
     (void)state;
     SKIP_WITHOUT_SHARED_DATA();
-    static const struct { const char *file, *tree, *branch, *says; } refused[] = {
-        {"double32_float16", "tree", "double32_32", "TLeafD32 d[-2.71,10,32] is not read"},
-        {"double32_float16", "tree", "float16_3", "TLeafF16 f[-2.71,10,3] is not read"},
-        {"stl_containers", "tree", "vector_vector_int32", "vector<vector<int> > is not read"},
-        {"stl_containers", "tree", "map_int32_int16", "map<int,short> is not read"},
-        {"stl_containers", "tree", "vector_string", "vector<string> is not read"}};
+    static const struct {
+        const char *file, *tree, *branch, *says;
+    } refused[] = {{"double32_float16", "tree", "double32_32", "TLeafD32 d[-2.71,10,32] is not read"},
+                   {"double32_float16", "tree", "float16_3", "TLeafF16 f[-2.71,10,3] is not read"},
+                   {"stl_containers", "tree", "vector_vector_int32", "vector<vector<int> > is not read"},
+                   {"stl_containers", "tree", "map_int32_int16", "map<int,short> is not read"},
+                   {"stl_containers", "tree", "vector_string", "vector<string> is not read"}};
     struct opened o;
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
         open_real(&o, refused[i].file);

@@ -9,19 +9,29 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 static const struct build_class classes[] = {
     {"Base", 1, {{"Base", "TObject", "BASE", 66, 0, "", 1}, {"BasicType", "id", "Int_t", 3, 0, "", 0}}},
-    {"Hit", 2, {{"Base", "Base", "BASE", 0, 0, "", 1}, {"BasicType", "e", "Float_t", 5, 0, "", 0},
-                {"BasicType", "t", "Int_t", 23, 2, "", 0}, {"Object", "ref", "TRef", 61, 0, "", 0}}},
-    {"Rest", 1, {{"BasicType", "a", "Int_t", 3, 0, "", 0}, {"STL", "words", "vector<string>", 300, 0, "", 0},
-                 {"BasicType", "n", "Int_t", 6, 0, "", 0}, {"BasicPointer", "v", "Float_t*", 45, 0, "n", 0},
-                 {"STL", "ints", "vector<int>", 300, 0, "", 0}, {"String", "text", "TString", 65, 0, "", 0},
-                 {"STLstring", "std", "string", 500, 0, "", 0},
-                 {"ObjectPointer", "next", "Rest*", 64, 0, "", 0},
-                 {"BasicType", "half", "Float16_t", 19, 0, "", 0},
-                 {"BasicType", "after", "Int_t", 3, 0, "", 0}}},
+    {"Hit",
+     2,
+     {{"Base", "Base", "BASE", 0, 0, "", 1},
+      {"BasicType", "e", "Float_t", 5, 0, "", 0},
+      {"BasicType", "t", "Int_t", 23, 2, "", 0},
+      {"Object", "ref", "TRef", 61, 0, "", 0}}},
+    {"Rest",
+     1,
+     {{"BasicType", "a", "Int_t", 3, 0, "", 0},
+      {"STL", "words", "vector<string>", 300, 0, "", 0},
+      {"BasicType", "n", "Int_t", 6, 0, "", 0},
+      {"BasicPointer", "v", "Float_t*", 45, 0, "n", 0},
+      {"STL", "ints", "vector<int>", 300, 0, "", 0},
+      {"String", "text", "TString", 65, 0, "", 0},
+      {"STLstring", "std", "string", 500, 0, "", 0},
+      {"ObjectPointer", "next", "Rest*", 64, 0, "", 0},
+      {"BasicType", "half", "Float16_t", 19, 0, "", 0},
+      {"BasicType", "after", "Int_t", 3, 0, "", 0}}},
 };
 
 struct fixture {
@@ -37,13 +47,18 @@ struct fixture {
 static enum status open_with(struct fixture *x, const char *class_name, const char *clones, int32_t version)
 {
     static const uint32_t at[] = {0};
-    struct build_branch b = {.name = "o", .leaves = {{"TLeafElement", "o", 1, 0, false, -1}},
+    struct build_branch b = {.name = "o",
+                             .leaves = {{"TLeafElement", "o", 1, 0, false, -1}},
                              .baskets = {{1, x->data.data, x->data.len, at, ON_DISK}},
-                             .class_name = class_name, .clones_name = clones, .class_version = version,
-                             .id = -1, .type = 0, .streamer_type = -1};
+                             .class_name = class_name,
+                             .clones_name = clones,
+                             .class_version = version,
+                             .id = -1,
+                             .type = 0,
+                             .streamer_type = -1};
     buf_init(&x->bytes, 1 << 20);
-    build_file(&x->bytes, &(struct build_file){.branches = &b, .n_branches = 1, .classes = classes,
-                                               .n_classes = ARRAY_LEN(classes)});
+    build_file(&x->bytes, &(struct build_file){
+                              .branches = &b, .n_branches = 1, .classes = classes, .n_classes = ARRAY_LEN(classes)});
     TRY(source_open_memory(x->bytes.data, x->bytes.len, "t.root", &x->src, &x->e));
     TRY(root_open(x->src, &x->file, &x->e));
     return root_tree_get(x->file, "T", &x->tree, &x->e);
@@ -126,7 +141,7 @@ static void test_items_streamed_member_by_member(void **state)
     struct fixture *x = *state;
     struct buf *b = &x->data;
     size_t at = clones_begin(b, 2, true, "Hit;2");
-    put_tobject(b, 7, 0x10);                           /* the members of bases have no header of their own */
+    put_tobject(b, 7, 0x10); /* the members of bases have no header of their own */
     put_tobject(b, 8, 0);
     put32(b, 70);
     put32(b, 80);
@@ -208,7 +223,7 @@ static void test_members_around_what_is_skipped_and_refused(void **state)
     struct buf *b = &x->data;
     size_t rest = object_begin(b, 1), part;
     put32(b, 42);
-    part = object_begin(b, 9);                         /* vector<string>: skipped by its byte count */
+    part = object_begin(b, 9); /* vector<string>: skipped by its byte count */
     put32(b, 1);
     put_string(b, "word");
     object_end(b, part);
@@ -225,8 +240,8 @@ static void test_members_around_what_is_skipped_and_refused(void **state)
     part = object_begin(b, 9);
     put_string(b, "stdstring");
     object_end(b, part);
-    put32(b, 0);                                       /* null pointer */
-    put(b, "abc", 3);                                  /* Float16_t: not read, nor what is behind it */
+    put32(b, 0);      /* null pointer */
+    put(b, "abc", 3); /* Float16_t: not read, nor what is behind it */
     put32(b, 43);
     object_end(b, rest);
     assert_int_equal(open_with(x, "Rest", NULL, 1), STATUS_OK);
@@ -260,14 +275,20 @@ static void test_class_without_layout_is_refused_by_name(void **state)
 static void test_classes_that_nest_without_end_stay_bounded(void **state)
 {
     struct fixture *x = *state;
-    static const struct build_class nest[] = {
-        {"Nest", 1, {{"Object", "l", "Nest", 61, 0, "", 0}, {"Object", "m", "Nest", 61, 0, "", 0},
-                     {"Object", "r", "Nest", 61, 0, "", 0}}}};
+    static const struct build_class nest[] = {{"Nest",
+                                               1,
+                                               {{"Object", "l", "Nest", 61, 0, "", 0},
+                                                {"Object", "m", "Nest", 61, 0, "", 0},
+                                                {"Object", "r", "Nest", 61, 0, "", 0}}}};
     static const uint32_t at[] = {0};
     put32(&x->data, 0);
-    struct build_branch b = {.name = "o", .leaves = {{"TLeafElement", "o", 1, 0, false, -1}},
+    struct build_branch b = {.name = "o",
+                             .leaves = {{"TLeafElement", "o", 1, 0, false, -1}},
                              .baskets = {{1, x->data.data, x->data.len, at, ON_DISK}},
-                             .class_name = "Nest", .class_version = 1, .id = -1, .streamer_type = -1};
+                             .class_name = "Nest",
+                             .class_version = 1,
+                             .id = -1,
+                             .streamer_type = -1};
     buf_init(&x->bytes, 1 << 20);
     build_file(&x->bytes, &(struct build_file){.branches = &b, .n_branches = 1, .classes = nest, .n_classes = 1});
     assert_int_equal(source_open_memory(x->bytes.data, x->bytes.len, "t.root", &x->src, &x->e), STATUS_OK);

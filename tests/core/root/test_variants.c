@@ -13,17 +13,18 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+
 #include <cmocka.h>
 
 enum { LINE_MAX_BYTES = 4 << 20, ENTRIES = 60 };
 
 static const struct variant {
     const char *file;
-    bool slim;                         /* holds only the members that the pipeline reads */
+    bool slim; /* holds only the members that the pipeline reads */
 } variants[] = {
-    {"tt60_L4.root", true},      {"tt60_XZ.root", true},    {"tt60_ZL.root", true},    {"tt60_ZS.root", true},
-    {"v_basket4k.root", false},  {"v_cycles.root", false},  {"v_lzma5.root", false},   {"v_none.root", false},
-    {"v_oldroot3.root", false},  {"v_split0.root", false},  {"v_split1.root", false},  {"v_zlib1.root", false},
+    {"tt60_L4.root", true},     {"tt60_XZ.root", true},   {"tt60_ZL.root", true},   {"tt60_ZS.root", true},
+    {"v_basket4k.root", false}, {"v_cycles.root", false}, {"v_lzma5.root", false},  {"v_none.root", false},
+    {"v_oldroot3.root", false}, {"v_split0.root", false}, {"v_split1.root", false}, {"v_zlib1.root", false},
 };
 
 struct opened {
@@ -81,13 +82,21 @@ static bool same_value(const struct root_column *c, size_t i, double want, uint3
 {
     float f = (float)want;
     switch (c->type) {
-    case ROOT_F32: return memcmp(&f, (const float *)c->values + i, sizeof f) == 0;
-    case ROOT_F64: return memcmp(&want, (const double *)c->values + i, sizeof want) == 0;
-    case ROOT_I32: return (double)((const int32_t *)c->values)[i] == want;
-    case ROOT_U32: return (double)(((const uint32_t *)c->values)[i] & mask) == want;
-    case ROOT_I64: return (double)((const int64_t *)c->values)[i] == want;
-    case ROOT_U8: case ROOT_BOOL: return (double)((const uint8_t *)c->values)[i] == want;
-    default: return false;
+    case ROOT_F32:
+        return memcmp(&f, (const float *)c->values + i, sizeof f) == 0;
+    case ROOT_F64:
+        return memcmp(&want, (const double *)c->values + i, sizeof want) == 0;
+    case ROOT_I32:
+        return (double)((const int32_t *)c->values)[i] == want;
+    case ROOT_U32:
+        return (double)(((const uint32_t *)c->values)[i] & mask) == want;
+    case ROOT_I64:
+        return (double)((const int64_t *)c->values)[i] == want;
+    case ROOT_U8:
+    case ROOT_BOOL:
+        return (double)((const uint8_t *)c->values)[i] == want;
+    default:
+        return false;
     }
 }
 
@@ -111,8 +120,7 @@ static void want(struct wanted *w, const json_t *v)
     if (json_is_array(v)) {
         size_t i;
         json_t *item;
-        json_array_foreach(v, i, item)
-            want(w, item);
+        json_array_foreach(v, i, item) want(w, item);
         return;
     }
     if (w->n == w->cap) {
@@ -144,7 +152,8 @@ static void want_all(struct wanted *w, const json_t *objects, const char *member
 {
     size_t i, k;
     json_t *object, *row;
-    json_array_foreach(objects, i, object) {
+    json_array_foreach(objects, i, object)
+    {
         const json_t *v = json_object_get(object, member);
         assert_non_null(v);
         if (inner)
@@ -152,8 +161,7 @@ static void want_all(struct wanted *w, const json_t *objects, const char *member
         if (at < 0) {
             want(w, v);
         } else if (json_is_array(json_array_get(v, 0))) {
-            json_array_foreach(v, k, row)
-                want(w, json_array_get(row, (size_t)at));
+            json_array_foreach(v, k, row) want(w, json_array_get(row, (size_t)at));
         } else {
             want(w, json_array_get(v, (size_t)at));
         }
@@ -168,7 +176,7 @@ static void compare_member(struct opened *o, const char *collection, const char 
     char base[128], name[160];
     snprintf(base, sizeof base, "%s.%s", collection, member);
     snprintf(name, sizeof name, "%s.fE", base);
-    if (has(o, name)) {                                /* four-vectors are printed as [x, y, z, t] */
+    if (has(o, name)) { /* four-vectors are printed as [x, y, z, t] */
         for (int k = 0; k < 4; k++) {
             snprintf(name, sizeof name, "%s.%s", base, components[k]);
             want_all(w, objects, member, k, NULL);
@@ -177,13 +185,14 @@ static void compare_member(struct opened *o, const char *collection, const char 
         return;
     }
     snprintf(name, sizeof name, "%s.fUIDs", base);
-    if (has(o, name)) {                                /* lists of references as the list of their numbers */
+    if (has(o, name)) { /* lists of references as the list of their numbers */
         want_all(w, objects, member, -1, NULL);
         compare(o, name, entry, w);
         snprintf(name, sizeof name, "%s.size", base);
         size_t i;
         json_t *object;
-        json_array_foreach(objects, i, object) {
+        json_array_foreach(objects, i, object)
+        {
             json_t *n = json_real((double)json_array_size(json_object_get(object, member)));
             want(w, n);
             json_decref(n);
@@ -206,10 +215,11 @@ static void compare_entry(struct opened *o, int64_t entry, json_t *truth, struct
 {
     const char *key, *member;
     json_t *value, *unused;
-    json_object_foreach(truth, key, value) {
+    json_object_foreach(truth, key, value)
+    {
         if (strcmp(key, "entry") == 0)
             continue;
-        if (!json_is_array(value)) {                   /* "Jet_size" */
+        if (!json_is_array(value)) { /* "Jet_size" */
             want(w, value);
             compare(o, key, entry, w);
             continue;
@@ -218,8 +228,7 @@ static void compare_entry(struct opened *o, int64_t entry, json_t *truth, struct
         want(w, n);
         json_decref(n);
         compare(o, key, entry, w);
-        json_object_foreach(json_array_get(value, 0), member, unused)
-            compare_member(o, key, member, entry, value, w);
+        json_object_foreach(json_array_get(value, 0), member, unused) compare_member(o, key, member, entry, value, w);
         (void)unused;
     }
 }
@@ -289,7 +298,7 @@ static void test_reading_in_pieces_gives_what_reading_at_once_gives(void **state
     static const char *const names[] = {"EFlowTrack.PT", "EFlowTrack.fBits", "EFlowPhoton.Particles.fUIDs", "Jet_size"};
     struct opened o;
     struct error e = {0};
-    open_variant(&o, &variants[4]);                    /* 4 kB baskets: borders everywhere */
+    open_variant(&o, &variants[4]); /* 4 kB baskets: borders everywhere */
     for (size_t k = 0; k < ARRAY_LEN(names); k++) {
         const struct root_branch *b = root_branch_find(o.tree, names[k]);
         struct root_column piece = {0};
