@@ -120,5 +120,19 @@ status=0
 [ $status -eq 2 ] || wrong "listening for everybody: status $status"
 grep -q loopback "$folder/log" || wrong "no word on loopback: $(cat "$folder/log")"
 
+# Draining: still served, told to go elsewhere; a second signal does not wait for the grace to be over.
+service_start --drain-grace-seconds 600
+base=$server
+kill -TERM "$pid"
+until [ "$(curl -sS -o "$folder/body" -D "$folder/head" -w '%{http_code}' "$base/readyz")" = 503 ]; do sleep 0.1; done
+has "draining" '.status == "draining"'
+grep -qi '^connection: close' "$folder/head" || wrong "draining: no Connection: close"
+[ "$(curl -sS "$base/healthz")" = ok ] || wrong "draining: healthz is not ok"
+kill -TERM "$pid"
+status=0
+wait "$pid" || status=$?
+pid=
+[ $status -eq 143 ] || wrong "second SIGTERM: status $status"
+
 [ $failed -eq 0 ] && echo "http_errors: ok"
 exit $failed
