@@ -91,15 +91,12 @@ struct pattern {
     uint16_t port;                               /* 0: any */
 };
 
-static const struct policy_limits default_limits = {
-    .attempts = 6,
-    .first_wait_ms = 200,
-    .wait_max_ms = 20000,
-    .connect_timeout_ms = 10000,
-    .stall_timeout_ms = 30000,
-    .cache_bytes = (size_t)32 << 20,
-    .download_bytes_max = (uint64_t)8 << 30,
-};
+/* An empty folder: what the environment says when it is asked for. */
+#define DEFAULT_LIMITS                                                                                            \
+    {                                                                                                             \
+        .attempts = 6, .first_wait_ms = 200, .wait_max_ms = 20000, .connect_timeout_ms = 10000,                   \
+        .stall_timeout_ms = 30000, .cache_bytes = (size_t)32 << 20, .download_bytes_max = (uint64_t)8 << 30       \
+    }
 
 struct state {
     struct pattern *patterns;
@@ -112,7 +109,7 @@ struct state {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct state now = {
     .setting = "the list of allowed hosts",
-    .limits = {.attempts = 0},                   /* 0: default_limits */
+    .limits = DEFAULT_LIMITS,
 };
 
 static void state_fini(struct state *s)
@@ -147,20 +144,18 @@ static enum status parse_pattern(const char *text, struct pattern *out, struct e
     return STATUS_OK;
 }
 
-static void set_limits(const struct source_policy *p, struct policy_limits *out)
+static struct policy_limits limits_of(const struct source_policy *p)
 {
-    const struct policy_limits *d = &default_limits;
-    const char *folder = p->download_folder ? p->download_folder : getenv("TMPDIR");
-    *out = (struct policy_limits){
-        .attempts = p->attempts > 0 ? p->attempts : d->attempts,
-        .first_wait_ms = p->first_wait_ms > 0 ? p->first_wait_ms : d->first_wait_ms,
-        .wait_max_ms = p->wait_max_ms > 0 ? p->wait_max_ms : d->wait_max_ms,
-        .connect_timeout_ms = p->connect_timeout_ms > 0 ? p->connect_timeout_ms : d->connect_timeout_ms,
-        .stall_timeout_ms = p->stall_timeout_ms > 0 ? p->stall_timeout_ms : d->stall_timeout_ms,
-        .cache_bytes = p->cache_bytes > 0 ? p->cache_bytes : d->cache_bytes,
-        .download_bytes_max = p->download_bytes_max > 0 ? p->download_bytes_max : d->download_bytes_max,
-    };
-    text_copy(out->download_folder, sizeof out->download_folder, folder && *folder ? folder : "/var/tmp");
+    struct policy_limits l = DEFAULT_LIMITS;
+    l.attempts = p->attempts > 0 ? p->attempts : l.attempts;
+    l.first_wait_ms = p->first_wait_ms > 0 ? p->first_wait_ms : l.first_wait_ms;
+    l.wait_max_ms = p->wait_max_ms > 0 ? p->wait_max_ms : l.wait_max_ms;
+    l.connect_timeout_ms = p->connect_timeout_ms > 0 ? p->connect_timeout_ms : l.connect_timeout_ms;
+    l.stall_timeout_ms = p->stall_timeout_ms > 0 ? p->stall_timeout_ms : l.stall_timeout_ms;
+    l.cache_bytes = p->cache_bytes > 0 ? p->cache_bytes : l.cache_bytes;
+    l.download_bytes_max = p->download_bytes_max > 0 ? p->download_bytes_max : l.download_bytes_max;
+    text_copy(l.download_folder, sizeof l.download_folder, p->download_folder ? p->download_folder : "");
+    return l;
 }
 
 enum status source_policy_set(const struct source_policy *p, struct error *e)
@@ -170,7 +165,7 @@ enum status source_policy_set(const struct source_policy *p, struct error *e)
     p = p ? p : &none;
     text_copy(next.setting, sizeof next.setting, p->setting ? p->setting : "the list of allowed hosts");
     next.token_to_any_host = p->token_to_any_host;
-    set_limits(p, &next.limits);
+    next.limits = limits_of(p);
     if (p->n_hosts > 0) {
         next.patterns = mem_calloc(p->n_hosts, sizeof *next.patterns);
         if (!next.patterns)
@@ -193,12 +188,12 @@ enum status source_policy_set(const struct source_policy *p, struct error *e)
 
 void policy_limits(struct policy_limits *out)
 {
-    static const struct source_policy none = {.hosts = NULL};
+    const char *folder = getenv("TMPDIR");
     pthread_mutex_lock(&lock);
     *out = now.limits;
     pthread_mutex_unlock(&lock);
-    if (out->attempts == 0)                      /* never set */
-        set_limits(&none, out);
+    if (!out->download_folder[0])
+        text_copy(out->download_folder, sizeof out->download_folder, folder && *folder ? folder : "/var/tmp");
 }
 
 static bool pattern_matches(const struct pattern *p, const struct remote_url *u)

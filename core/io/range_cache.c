@@ -226,6 +226,8 @@ static void note_read(struct range_cache *c, uint64_t first, uint64_t end, uint6
         return;
     uint64_t ahead = (end - first) << (s->streak < 8 ? s->streak - 1 : 7), from = s->ahead_end > end ? s->ahead_end : end;
     ahead = ahead < c->window ? ahead : c->window;
+    if (from > end + ahead / 2)                  /* in few large requests, not one whenever a block has been read */
+        return;
     for (s->ahead_end = from; s->ahead_end < end + ahead; s->ahead_end++)
         enqueue_ahead(c, s->ahead_end);
 }

@@ -50,10 +50,13 @@ struct server_reply {
     bool hang_up;                                /* closes without an answer */
 };
 
+struct server;
+typedef void server_script(struct server *s, const struct server_request *request, struct server_reply *reply);
+
 struct server {
     const uint8_t *content;
     size_t size;
-    void (*script)(struct server *s, const struct server_request *request, struct server_reply *reply);
+    server_script *_Atomic script;               /* NULL: a good server; called under the lock */
     int port, fd;
     atomic_bool stopping;
     pthread_mutex_t lock;
@@ -229,8 +232,9 @@ static bool server_answer(struct server *s, int fd, const char *head)
     s->n_several += q->n_ranges > 1;
     text_copy(s->last_range, sizeof s->last_range, q->range);
     text_copy(s->last_authorization, sizeof s->last_authorization, q->authorization);
-    if (s->script)
-        s->script(s, q, &r);
+    server_script *script = s->script;
+    if (script)
+        script(s, q, &r);
     pthread_mutex_unlock(&s->lock);
     if (r.size != s->size)
         server_parse(head, r.size, q);

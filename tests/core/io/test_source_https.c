@@ -288,7 +288,7 @@ static void script_junk_once(struct server *s, const struct server_request *q, s
 static void test_servers_may_answer_several_ranges_in_their_own_way(void **state)
 {
     (void)state;
-    void (*const scripts[])(struct server *, const struct server_request *, struct server_reply *) = {
+    server_script *const scripts[] = {
         script_reversed, script_first_range_only, script_no_several, script_skip_a_part, script_cut_in_a_part,
         script_junk_once};
     for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
