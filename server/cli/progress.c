@@ -1,6 +1,6 @@
 /* server/cli/progress.c
  *
- * The progress bar: `epoch 7/50 [######..............]  14.3 %  1.95 M of 13.6 M samples  91.2 k/s  2:08 left`. */
+ * The progress bar: `epoch 7/50  [##..........]   14.3 %  1.95 M/13.6 M samples  91.2 k/s  2:08 left`. */
 #include "server/cli/progress.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 1024, BAR_MIN = 10, BAR_MAX = 30, COLUMNS_DEFAULT = 80, COLUMNS_MAX = 200 };
+enum { LINE_BYTES = 1024, BAR_MIN = 10, BAR_MAX = 30, PHASE_MIN = 8, COLUMNS_DEFAULT = 80, COLUMNS_MAX = 200 };
 
 /* Three digits and a prefix: 999, 1.95 k, 13.6 M. */
 static void format_number(double value, char out[24])
@@ -72,7 +72,7 @@ static void format_figures(char *out, size_t cap, double fraction, double done, 
     format_number(done, a);
     if (total >= 0) {
         format_number(total, b);
-        n += (size_t)snprintf(out + n, cap - n, "%5.1f %%  %s of %s %.24s", 100 * fraction, a, b, unit);
+        n += (size_t)snprintf(out + n, cap - n, "%5.1f %%  %s/%s %.24s", 100 * fraction, a, b, unit);
     } else if (done > 0) {
         n += (size_t)snprintf(out + n, cap - n, "%s %.24s", a, unit);
     }
@@ -93,10 +93,11 @@ void progress_line(char *out, size_t cap, int columns, const char *phase, double
     fraction = fraction > 0 ? fmin(fraction, 1) : 0;
     columns = columns < 20 ? 20 : columns > COLUMNS_MAX ? COLUMNS_MAX : columns;
     format_figures(raw, sizeof raw, fraction, done, total, unit ? unit : "", rate, eta);
-    copy_clean(figures, sizeof figures, raw, (size_t)columns);
-    int room = columns - (int)n_characters(figures) - 2, bar_room = total >= 0 ? room - 2 - (int)n_characters(phase) : 0;
-    int width = bar_room - 3 > BAR_MAX ? BAR_MAX : bar_room - 3;
-    if (width >= BAR_MIN) {
+    copy_clean(figures, sizeof figures, raw, (size_t)columns - 2);
+    int room = columns - (int)n_characters(figures) - 2;
+    if (total >= 0 && room >= PHASE_MIN + BAR_MIN + 4) {
+        int width = room - 4 - (int)n_characters(phase);      /* a long phase is cut before the bar is */
+        width = width < BAR_MIN ? BAR_MIN : width > BAR_MAX ? BAR_MAX : width;
         int full = (int)lround(fraction * width);
         memset(bar, '#', (size_t)full + 1);
         memset(bar + 1 + full, '.', (size_t)(width - full));
