@@ -19,14 +19,16 @@ static const char *const level_names[] = {"debug", "info", "warn", "error", NULL
 const struct field config_fields[] = {
     FIELD_STRING(struct config, listen, .def_text = "127.0.0.1:8080", .unit = "ADDRESS:PORT",
                  .doc = "numeric address (or localhost) and port; port 0 takes a free one"),
-    FIELD_STRING(struct config, data_dir, .unit = "DIR", .doc = "where jobs, datasets and models are kept; made if absent"),
+    FIELD_STRING(struct config, data_dir, .unit = "DIR",
+                 .doc = "where jobs, datasets and models are kept; made if absent"),
     FIELD_LIST_STRING(struct config, data_root, .unit = "DIR",
                       .doc = "folder that input files may come from; may be given several times"),
     FIELD_I64(struct config, http_threads, .min = 0, .max = 8, .unit = "N",
               .doc = "threads that answer requests, 2 to 8; 0: as many as cores"),
     FIELD_I64(struct config, workers, .min = 0, .max = 256, .unit = "N",
               .doc = "jobs that run at the same time; 0: 2, or 1 on a single core"),
-    FIELD_I64(struct config, threads, .min = 0, .max = 256, .unit = "N", .doc = "threads of one job; 0: as many as cores"),
+    FIELD_I64(struct config, threads, .min = 0, .max = 256, .unit = "N",
+              .doc = "threads of one job; 0: as many as cores"),
     FIELD_I64(struct config, connection_limit, .min = 16, .max = 65536, .def = 1024, .unit = "N",
               .doc = "connections at the same time"),
     FIELD_I64(struct config, request_seconds, .min = 1, .max = 3600, .def = 30, .unit = "SECONDS",
@@ -46,7 +48,7 @@ const struct field config_fields[] = {
     FIELD_END,
 };
 
-/* ---- one value from text ------------------------------------------------------------------------------------------- */
+/* ---- one value from text ----------------------------------------------------------------------------------------- */
 
 static enum status add_item(struct arena *a, struct field_list *list, const char *text, struct error *e)
 {
@@ -110,7 +112,7 @@ static void clear_list(const struct field *f, struct config *c)
         *(struct field_list *)((char *)c + f->offset) = (struct field_list){NULL, 0};
 }
 
-/* ---- sources -------------------------------------------------------------------------------------------------------- */
+/* ---- sources ----------------------------------------------------------------------------------------------------- */
 
 static enum status read_file(struct arena *a, const char *path, struct config *out, struct error *e)
 {
@@ -141,7 +143,8 @@ static void upper_name(const struct field *f, char out[64])
 }
 
 /* Lists in a variable are separated by ':', as in PATH. */
-static enum status read_variable(struct arena *a, const struct field *f, struct config *out, const char *value, struct error *e)
+static enum status read_variable(struct arena *a, const struct field *f, struct config *out, const char *value,
+                                 struct error *e)
 {
     char *text = arena_strdup(a, value);
     if (!text)
@@ -237,7 +240,7 @@ static enum status read_flags(struct arena *a, int argc, char **argv, struct con
     return STATUS_OK;
 }
 
-/* ---- what is checked and derived ------------------------------------------------------------------------------------ */
+/* ---- what is checked and derived --------------------------------------------------------------------------------- */
 
 static enum status split_listen(struct config *c, struct error *e)
 {
@@ -321,7 +324,7 @@ enum status config_load(struct arena *a, int argc, char **argv, char *(*get_env)
     return complete(a, out, e);
 }
 
-/* ---- printing -------------------------------------------------------------------------------------------------------- */
+/* ---- printing ---------------------------------------------------------------------------------------------------- */
 
 static enum status print_default(const struct field *f, struct buf *out, struct error *e)
 {

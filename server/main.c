@@ -14,7 +14,7 @@
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
-/* ---- what only prints ------------------------------------------------------------------------------------------------ */
+/* ---- what only prints -------------------------------------------------------------------------------------------- */
 
 static int print_routes(void)
 {
@@ -45,7 +45,7 @@ static int print(enum config_action action, const struct config *config)
     return s == STATUS_OK ? EXIT_DONE : EXIT_FAILED;
 }
 
-/* ---- parts ----------------------------------------------------------------------------------------------------------- */
+/* ---- parts ------------------------------------------------------------------------------------------------------- */
 
 /* Each connection is a descriptor, and so is each file of a job. */
 static void raise_descriptor_limit(void)
@@ -117,7 +117,7 @@ static void begin_drain(void *ctx)
     http_drain(app->http);
 }
 
-/* ---- from top to bottom ---------------------------------------------------------------------------------------------- */
+/* ---- from top to bottom ------------------------------------------------------------------------------------------ */
 
 static enum status serve(struct app *app, struct error *e)
 {

@@ -28,8 +28,8 @@ void respond_artifacts(struct app *app, struct request *q, struct response *r, c
     size_t n;
     if (!page_read(q, r, filters, &page))
         return;
-    if (store_artifacts_list(app->store, &q->arena, kind, request_query(q, "name"), page.before, page.limit + 1, &rows, &n,
-                             &e) != STATUS_OK) {
+    if (store_artifacts_list(app->store, &q->arena, kind, request_query(q, "name"), page.before, page.limit + 1, &rows,
+                             &n, &e) != STATUS_OK) {
         respond_error(q, r, &e);
         return;
     }

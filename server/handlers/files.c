@@ -1,7 +1,7 @@
 /* server/handlers/files.c
  *
  * POST /api/v1/files:inspect: trees and branches of one file on the server, below the data roots.  The file is a
- * stranger's: reading its directory may take a while, so only one is read at a time and the other threads keep serving. */
+ * stranger's: reading its directory may take a while, so one is read at a time and the other threads keep serving. */
 #include "server/handlers/handlers.h"
 
 #include "server/jobs/engine.h"
@@ -17,7 +17,8 @@ static const struct field inspect_fields[] = {
     FIELD_END,
 };
 
-static enum status resolve(const struct app *app, struct request *q, const char *given, const char **path, struct error *e)
+static enum status resolve(const struct app *app, struct request *q, const char *given, const char **path,
+                           struct error *e)
 {
     struct field_list paths;
     const struct field_list *roots = &app->config->data_root;

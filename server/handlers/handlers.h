@@ -23,7 +23,7 @@ handler_fn handle_file_inspect;                                                 
 handler_fn handle_decide;                                                            /* trigger.c */
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
 
-/* ---- artifacts.c: what datasets, models and evaluations have in common ------------------------------------------------ */
+/* ---- artifacts.c: what datasets, models and evaluations have in common ------------------------------------------- */
 
 /* id, name, version (models), sha256, job_id, created_at; never the folder. */
 struct json *artifact_to_json(const struct artifact_row *row);

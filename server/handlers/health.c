@@ -37,11 +37,13 @@ static bool check_menu(struct app *app, struct request *q, struct json *checks)
     const char *name = NULL;
     int64_t revision = 0;
     if (trigger_ready(app->trigger, &name, &revision))
-        return add_check(checks, "menu", true, arena_printf(&q->arena, "%.200s revision %lld", name, (long long)revision));
+        return add_check(checks, "menu", true,
+                         arena_printf(&q->arena, "%.200s revision %lld", name, (long long)revision));
     enum status s = store_menu_active(app->store, &q->arena, &row, &e);
     if (s == STATUS_NOTFOUND)
         return add_check(checks, "menu", true, "none is active");
-    return add_check(checks, "menu", false, s == STATUS_OK ? "the active menu is not loaded" : "the store cannot be read");
+    return add_check(checks, "menu", false,
+                     s == STATUS_OK ? "the active menu is not loaded" : "the store cannot be read");
 }
 
 void handle_ready(struct app *app, struct request *q, struct response *r)

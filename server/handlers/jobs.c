@@ -38,7 +38,7 @@ void handle_job_submit(struct app *app, struct request *q, struct response *r)
     respond_job(app, q, r, id, 202);
 }
 
-/* ---- lists ----------------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 static bool read_filter(struct request *q, struct response *r, struct job_filter *f)
 {
@@ -97,7 +97,7 @@ void handle_job_get(struct app *app, struct request *q, struct response *r)
         respond_job(app, q, r, q->params[0], 200);
 }
 
-/* ---- actions --------------------------------------------------------------------------------------------------------- */
+/* ---- actions ----------------------------------------------------------------------------------------------------- */
 
 /* The body of an action has no members yet; one that has is refused like any unknown member. */
 static bool action_body_is_empty(struct request *q, struct response *r)

@@ -22,7 +22,8 @@ static struct json *menu_to_json(const struct menu_row *row, bool whole)
     return v;
 }
 
-static void respond_menu(struct app *app, struct request *q, struct response *r, const char *name, int64_t revision, int status)
+static void respond_menu(struct app *app, struct request *q, struct response *r, const char *name, int64_t revision,
+                         int status)
 {
     struct menu_row row;
     struct error e;
@@ -69,7 +70,8 @@ void handle_menu_create(struct app *app, struct request *q, struct response *r)
         respond_error(q, r, &e);
     if (s != STATUS_OK)
         return;
-    response_header(r, "Location", arena_printf(&q->arena, "/api/v1/menus/%s/revisions/%lld", name, (long long)revision));
+    response_header(r, "Location",
+                    arena_printf(&q->arena, "/api/v1/menus/%s/revisions/%lld", name, (long long)revision));
     respond_menu(app, q, r, name, revision, 201);
 }
 
@@ -98,7 +100,8 @@ void handle_menu_activate(struct app *app, struct request *q, struct response *r
     if (!request_query_known(q, r, no_query) || !request_param_number(q, r, 1, "revision", &revision) ||
         !request_fields(q, r, true, activation_fields, &wanted))
         return;
-    enum status s = trigger_menu_activate_column(app->trigger, q->params[0], revision, wanted.prescale_column, &problems, &e);
+    enum status s = trigger_menu_activate_column(app->trigger, q->params[0], revision, wanted.prescale_column,
+                                                 &problems, &e);
     if (s == STATUS_OK)
         respond_menu(app, q, r, q->params[0], revision, 200);
     else if (problems.n > 0)

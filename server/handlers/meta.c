@@ -18,17 +18,19 @@ static const struct embedded_file *find_embedded(const char *name)
 }
 
 /* Pages have no script and load nothing. */
-static void respond_html(struct request *q, struct response *r, const struct buf *page, enum status s, const struct error *e)
+static void respond_html(struct request *q, struct response *r, const struct buf *page, enum status s,
+                         const struct error *e)
 {
     if (s != STATUS_OK) {
         respond_error(q, r, e);
         return;
     }
-    response_header(r, "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
+    response_header(r, "Content-Security-Policy",
+                    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'");
     respond_text(q, r, 200, HTML, page->data, page->len);
 }
 
-/* ---- pages ----------------------------------------------------------------------------------------------------------- */
+/* ---- pages ------------------------------------------------------------------------------------------------------- */
 
 static enum status print_routes(struct buf *out, struct error *e)
 {
@@ -79,7 +81,7 @@ void handle_problem_page(struct app *app, struct request *q, struct response *r)
     buf_init(&page, 1 << 16);
     enum status s = buf_printf(&page, &e,
                                "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>%s</title>\n"
-                               "<style>body{font:16px/1.5 sans-serif;max-width:42em;margin:2em auto;padding:0 1em}</style>\n"
+                               "<style>body{font:16px/1.5 sans-serif;max-width:42em;margin:2em auto}</style>\n"
                                "<h1>%s</h1>\n<p>Status %d, code <code>%s</code>. %s</p>\n<p>%s</p>\n"
                                "<p><a href=\"/\">All entry points</a></p></html>\n",
                                kind->title, kind->title, kind->status, kind->code,
@@ -99,7 +101,7 @@ void handle_openapi(struct app *app, struct request *q, struct response *r)
         respond_problem(q, r, "not_found", NULL, "This build has no API document.");
 }
 
-/* ---- info ------------------------------------------------------------------------------------------------------------ */
+/* ---- info -------------------------------------------------------------------------------------------------------- */
 
 static struct json *limits_to_json(const struct app *app)
 {

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PLAIN_NAME "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
 void handle_model_list(struct app *app, struct request *q, struct response *r)
 {
     respond_artifacts(app, q, r, "model");
@@ -18,7 +20,8 @@ void handle_model_get(struct app *app, struct request *q, struct response *r)
     struct artifact_row *rows;
     struct error e;
     size_t n;
-    enum status s = store_artifacts_list(app->store, &q->arena, "model", q->params[0], NULL, PAGE_LIMIT_MAX, &rows, &n, &e);
+    enum status s = store_artifacts_list(app->store, &q->arena, "model", q->params[0], NULL, PAGE_LIMIT_MAX, &rows, &n,
+                                         &e);
     if (s == STATUS_OK && n == 0)
         s = error_set(&e, STATUS_NOTFOUND, "There is no model '%s'.", q->params[0]);
     if (s != STATUS_OK) {
@@ -38,7 +41,8 @@ void handle_model_get(struct app *app, struct request *q, struct response *r)
 static const char *version_ref(struct request *q, struct response *r)
 {
     if (strchr(q->params[0], '@') || strchr(q->params[1], '@')) {
-        respond_problem(q, r, "not_found", NULL, "There is no model '%s' with a version '%s'.", q->params[0], q->params[1]);
+        respond_problem(q, r, "not_found", NULL, "There is no model '%s' with a version '%s'.", q->params[0],
+                        q->params[1]);
         return NULL;
     }
     char *ref = arena_printf(&q->arena, "%s@%s", q->params[0], q->params[1]);
@@ -79,7 +83,8 @@ void handle_model_version(struct app *app, struct request *q, struct response *r
 }
 
 /* The model's file, opened; false: already answered. */
-static bool open_artifact(struct request *q, struct response *r, const struct artifact_row *row, int *fd, uint64_t *bytes)
+static bool open_artifact(struct request *q, struct response *r, const struct artifact_row *row, int *fd,
+                          uint64_t *bytes)
 {
     struct stat st;
     struct error e;
@@ -101,9 +106,13 @@ void handle_model_artifact(struct app *app, struct request *q, struct response *
     struct artifact_row row;
     uint64_t bytes;
     int fd;
-    if (!find_version(app, q, r, &row) || respond_unchanged(q, r, row.sha256) || !open_artifact(q, r, &row, &fd, &bytes))
+    if (!find_version(app, q, r, &row) || respond_unchanged(q, r, row.sha256) ||
+        !open_artifact(q, r, &row, &fd, &bytes))
         return;
+    /* Registered names are plain; should one ever not be, it stays out of the header. */
+    bool plain = row.name && row.name[strspn(row.name, PLAIN_NAME)] == '\0';
     response_header(r, "Content-Disposition",
-                    arena_printf(&q->arena, "attachment; filename=\"%s-%lld.dltm\"", row.id, (long long)row.version));
+                    arena_printf(&q->arena, "attachment; filename=\"%s-%lld.dltm\"", plain ? row.name : row.id,
+                                 (long long)row.version));
     respond_file(r, fd, bytes, "application/octet-stream");
 }

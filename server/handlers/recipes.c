@@ -74,5 +74,6 @@ void handle_recipe_get(struct app *app, struct request *q, struct response *r)
     if (recipe)
         respond_json_tagged(q, r, recipe_to_json(recipe, true));
     else
-        respond_problem(q, r, "not_found", NULL, "There is no recipe '%s'; GET /api/v1/recipes lists them.", q->params[0]);
+        respond_problem(q, r, "not_found", NULL, "There is no recipe '%s'; GET /api/v1/recipes lists them.",
+                        q->params[0]);
 }

@@ -16,8 +16,9 @@ static const char *problem_of(enum status s, const struct decision_brief *brief)
     }
 }
 
-static void respond_undecided(struct app *app, struct request *q, struct response *r, const struct decision_brief *brief,
-                              const struct json_problems *problems, const struct error *e)
+static void respond_undecided(struct app *app, struct request *q, struct response *r,
+                              const struct decision_brief *brief, const struct json_problems *problems,
+                              const struct error *e)
 {
     const char *code = problem_of(e->status, brief);
     prom_undecided(app->prom, code ? code : "other");
@@ -33,7 +34,9 @@ void handle_decide(struct app *app, struct request *q, struct response *r)
     struct json_problems problems;
     struct error e;
     problems.n = 0;                                    /* its 9 kB need no zeroing */
-    if (trigger_decide_at(app->trigger, &q->arena, q->arrived_ns, q->body, q->body_len, &r->body, &brief, &problems, &e) != STATUS_OK) {
+    enum status s = trigger_decide_at(app->trigger, &q->arena, q->arrived_ns, q->body, q->body_len, &r->body, &brief,
+                                      &problems, &e);
+    if (s != STATUS_OK) {
         respond_undecided(app, q, r, &brief, &problems, &e);
         return;
     }

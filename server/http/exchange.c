@@ -21,7 +21,7 @@ static enum http_method parse_method(const char *name)
     return HTTP_OTHER;
 }
 
-/* ---- request line -------------------------------------------------------------------------------------------------- */
+/* ---- request line ------------------------------------------------------------------------------------------------ */
 
 static void reset(struct exchange *x)
 {
@@ -53,7 +53,7 @@ void *exchange_on_target(void *http, const char *uri, struct MHD_Connection *mhd
     return x;
 }
 
-/* ---- headers --------------------------------------------------------------------------------------------------------- */
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
 static void begin(struct exchange *x, const char *method)
 {
@@ -98,7 +98,7 @@ static bool find_route(struct exchange *x)
     return true;
 }
 
-/* Any content type is read as JSON, since `curl -d @event.json` says it sends a form; a multipart body cannot be meant. */
+/* Any content type is read as JSON, since `curl -d @event.json` says it sends a form; multipart cannot be meant. */
 static bool media_is_ours(struct exchange *x)
 {
     const char *type = request_header(&x->q, MHD_HTTP_HEADER_CONTENT_TYPE);
@@ -140,7 +140,7 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method, const 
     return reply_queue(x);
 }
 
-/* ---- body --------------------------------------------------------------------------------------------------------------- */
+/* ---- body -------------------------------------------------------------------------------------------------------- */
 
 static enum MHD_Result on_body(struct exchange *x, const char *data, size_t size)
 {
@@ -199,7 +199,7 @@ enum MHD_Result exchange_on_data(void *http, struct MHD_Connection *mhd, const c
     return on_body(x, data, n);
 }
 
-/* ---- end ----------------------------------------------------------------------------------------------------------------- */
+/* ---- end --------------------------------------------------------------------------------------------------------- */
 
 /* A connection that waits for its next request keeps little. */
 static void shrink(struct exchange *x)

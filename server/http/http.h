@@ -14,7 +14,7 @@ enum http_method { HTTP_GET = 1, HTTP_POST = 2, HTTP_PUT = 4, HTTP_DELETE = 8, H
                    HTTP_OTHER = 64 /* any other token; never in a route */ };
 const char *http_method_name(enum http_method m);      /* "OTHER" for what is not in the list */
 
-/* ---- requests ------------------------------------------------------------------------------------------------ */
+/* ---- requests ---------------------------------------------------------------------------------------------------- */
 
 enum { PATH_PARAMS_MAX = 4, PATH_PARAM_BYTES_MAX = 200, QUERY_MAX = 16 };
 struct query_pair { const char *name, *value; };
@@ -58,14 +58,15 @@ bool request_query_known(struct request *q, struct response *r, const char *cons
 /* Path parameter i as an integer >= 1; false: already answered with not_found, naming `what`. */
 bool request_param_number(struct request *q, struct response *r, size_t i, const char *what, int64_t *out) MUST_USE;
 
-/* ---- responses ------------------------------------------------------------------------------------------------- */
+/* ---- responses --------------------------------------------------------------------------------------------------- */
 
 void response_header(struct response *r, const char *name, const char *value);
 /* Takes `v`; 500 when it is NULL. */
 void respond_json(struct request *q, struct response *r, int status, struct json *v);
 /* 200 with a strong ETag over the body; 304 without body when If-None-Match has it.  Takes `v`. */
 void respond_json_tagged(struct request *q, struct response *r, struct json *v);
-void respond_text(struct request *q, struct response *r, int status, const char *content_type, const void *text, size_t len);
+void respond_text(struct request *q, struct response *r, int status, const char *content_type, const void *text,
+                  size_t len);
 void respond_empty(struct response *r, int status);
 /* An open file of `bytes` bytes as 200; takes the descriptor. */
 void respond_file(struct response *r, int fd, uint64_t bytes, const char *content_type);
@@ -107,7 +108,7 @@ bool page_read(struct request *q, struct response *r, const char *const *filters
 void respond_page(struct request *q, struct response *r, const struct page *page, struct json *items,
                   const char *last_id);
 
-/* ---- routes -------------------------------------------------------------------------------------------------------- */
+/* ---- routes ------------------------------------------------------------------------------------------------------ */
 
 struct route {
     enum http_method method;
@@ -120,7 +121,7 @@ struct route {
 extern const struct route routes[];
 extern const size_t n_routes;
 
-/* ---- the listener --------------------------------------------------------------------------------------------------- */
+/* ---- the listener ------------------------------------------------------------------------------------------------ */
 
 /* What the listener tells of its requests; called from its threads, must not block.  route: index into the table, or
  * n_routes when none matched. */
@@ -146,7 +147,8 @@ struct http_options {
 };
 struct http;
 /* ARGUMENT for an address that is not numeric or a bad template, CONFLICT when the port is taken, IO. */
-enum status http_start(struct app *app, const struct http_options *options, struct http **out, struct error *e) MUST_USE;
+enum status http_start(struct app *app, const struct http_options *options, struct http **out,
+                       struct error *e) MUST_USE;
 uint16_t http_port(const struct http *h);
 size_t http_in_flight(const struct http *h);
 void http_drain(struct http *h);       /* from now on "Connection: close" */

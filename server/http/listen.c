@@ -21,7 +21,7 @@ enum {
     STOP_BODY_SECONDS = 2,             /* at the end, for a body that is still under way */
 };
 
-/* ---- the socket ---------------------------------------------------------------------------------------------------- */
+/* ---- the socket -------------------------------------------------------------------------------------------------- */
 
 static enum status numeric_address(const char *address, uint16_t port, struct sockaddr_storage *out, socklen_t *len,
                                    struct error *e)
@@ -71,8 +71,9 @@ static enum status listen_socket(struct http *h, int *family, struct error *e)
     return STATUS_OK;
 }
 
-/* ---- the library --------------------------------------------------------------------------------------------------- */
+/* ---- the library ------------------------------------------------------------------------------------------------- */
 
+static void log_library(void *ctx, const char *fmt, va_list args) __attribute__((format(printf, 2, 0)));
 static void log_library(void *ctx, const char *fmt, va_list args)
 {
     char line[512];
@@ -80,6 +81,12 @@ static void log_library(void *ctx, const char *fmt, va_list args)
     vsnprintf(line, sizeof line, fmt, args);
     line[strcspn(line, "\n")] = '\0';
     log_line(LOG_DEBUG, "libmicrohttpd: %s", line);
+}
+
+/* The library's own timeout, on top of ours. */
+static unsigned longest_silence(const struct http_options *o)
+{
+    return (unsigned)(o->idle_seconds > o->request_seconds ? o->idle_seconds : o->request_seconds);
 }
 
 static enum status start_library(struct http *h, int family, struct error *e)
@@ -96,7 +103,7 @@ static enum status start_library(struct http *h, int family, struct error *e)
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->connection_limit,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)o->address_limit,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)(o->idle_seconds > o->request_seconds ? o->idle_seconds : o->request_seconds),
+        MHD_OPTION_CONNECTION_TIMEOUT, longest_silence(o),
         MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_NOTIFY_CONNECTION, reaper_on_connection, h,
         MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, h,

@@ -84,7 +84,7 @@ const struct problem_kind *problem_find(const char *code_or_slug)
     return NULL;
 }
 
-/* ---- the document --------------------------------------------------------------------------------------------------- */
+/* ---- the document ------------------------------------------------------------------------------------------------ */
 
 static struct json *errors_to_json(const struct json_problems *problems)
 {
@@ -184,7 +184,7 @@ void respond_method_not_allowed(struct request *q, struct response *r, unsigned 
     respond_problem(q, r, "method_not_allowed", NULL, "This path has %s.", allow);
 }
 
-/* ---- from core's errors --------------------------------------------------------------------------------------------- */
+/* ---- from core's errors ------------------------------------------------------------------------------------------ */
 
 static bool is_path_byte(char c)
 {

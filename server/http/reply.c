@@ -31,7 +31,7 @@ void response_fini(struct response *r)
     buf_fini(&r->body);
 }
 
-/* ---- filling ------------------------------------------------------------------------------------------------------- */
+/* ---- filling ----------------------------------------------------------------------------------------------------- */
 
 void response_header(struct response *r, const char *name, const char *value)
 {
@@ -60,7 +60,8 @@ void respond_json(struct request *q, struct response *r, int status, struct json
     }
 }
 
-void respond_text(struct request *q, struct response *r, int status, const char *content_type, const void *text, size_t len)
+void respond_text(struct request *q, struct response *r, int status, const char *content_type, const void *text,
+                  size_t len)
 {
     struct error e;
     r->body.len = 0;
@@ -87,7 +88,7 @@ void respond_file(struct response *r, int fd, uint64_t bytes, const char *conten
     r->file_bytes = bytes;
 }
 
-/* ---- conditional requests ------------------------------------------------------------------------------------------ */
+/* ---- conditional requests ---------------------------------------------------------------------------------------- */
 
 /* RFC 9110 13.1.2: a list of tags, weak comparison, or "*". */
 static bool tag_listed(const char *list, const char *quoted)
@@ -128,7 +129,7 @@ void respond_json_tagged(struct request *q, struct response *r, struct json *v)
     (void)respond_unchanged(q, r, tag);
 }
 
-/* ---- sending ------------------------------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 static struct MHD_Response *make_response(struct response *r)
 {

@@ -110,7 +110,7 @@ bool request_fields(struct request *q, struct response *r, bool may_be_empty, co
     return false;
 }
 
-/* ---- request ids --------------------------------------------------------------------------------------------------- */
+/* ---- request ids ------------------------------------------------------------------------------------------------- */
 
 /* A client's id is taken when it can neither break a log line nor a header: 1 to 39 of [A-Za-z0-9._-]. */
 bool request_id_is_sane(const char *id)

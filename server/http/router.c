@@ -22,7 +22,7 @@ struct router {
     struct pattern patterns[];
 };
 
-/* ---- compiling ------------------------------------------------------------------------------------------------- */
+/* ---- compiling --------------------------------------------------------------------------------------------------- */
 
 static enum status compile_part(const char *text, size_t len, struct part *out, size_t *n_params, struct error *e)
 {
@@ -99,7 +99,7 @@ void router_destroy(struct router *r)
     mem_free(r);
 }
 
-/* ---- matching -------------------------------------------------------------------------------------------------- */
+/* ---- matching ---------------------------------------------------------------------------------------------------- */
 
 static bool param_fits(const char *text, size_t len)
 {

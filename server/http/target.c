@@ -8,7 +8,9 @@
 
 static int hex_digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    return c >= '0' && c <= '9' ? c - '0'
+         : c >= 'a' && c <= 'f' ? c - 'a' + 10
+         : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
 /* Decodes in place; `plus` makes '+' a space, as in queries.  The result must be UTF-8 without control characters. */
@@ -94,10 +96,12 @@ enum status target_parse(struct arena *a, const uint8_t *text, size_t len, struc
 {
     *out = (struct target){.path = "/", .query_text = ""};
     if (len == 0 || len > TARGET_BYTES_MAX)
-        return error_set(e, STATUS_ARGUMENT, "the request target is empty or longer than %d bytes", (int)TARGET_BYTES_MAX);
+        return error_set(e, STATUS_ARGUMENT, "the request target is empty or longer than %d bytes",
+                         (int)TARGET_BYTES_MAX);
     for (size_t i = 0; i < len; i++)
         if (text[i] <= 0x20 || text[i] >= 0x7F || text[i] == '#')
-            return error_set(e, STATUS_ARGUMENT, "byte 0x%02x at offset %zu does not belong into a request target", text[i], i);
+            return error_set(e, STATUS_ARGUMENT, "byte 0x%02x at offset %zu does not belong into a request target",
+                             text[i], i);
     char *copy = arena_strndup(a, (const char *)text, len);
     if (!copy)
         return error_set(e, STATUS_NOMEM, "no memory for the request target");

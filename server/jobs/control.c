@@ -37,8 +37,9 @@ static enum status cancel_locked(struct jobs *j, const char *id, struct error *e
 {
     char upstream[ERROR_ENTRY_MAX], folder[4096];
     enum job_state state;
+    bool changed;
     error_entry(upstream, 0, STATUS_CANCELLED, false, "upstream: job %s was cancelled", id);
-    TRY(store_job_cancel(j->store, id, upstream, &state, e));
+    TRY(store_job_cancel(j->store, id, upstream, &state, &changed, e));
     struct worker *w = worker_of(j, id);
     if (state == JOB_CANCELLING && w)
         live_stop(&w->live, STOP_CANCEL);
@@ -48,7 +49,8 @@ static enum status cancel_locked(struct jobs *j, const char *id, struct error *e
         if (file_remove_tree(folder, &why) != STATUS_OK)
             log_line(LOG_WARN, "job %s is cancelled, its work folder stays: %s", id, why.text);
     }
-    engine_count(j, state);
+    if (changed)
+        engine_count(j, state);
     return STATUS_OK;
 }
 
@@ -62,6 +64,15 @@ enum status jobs_cancel(struct jobs *j, const char *id, struct error *e)
     return s;
 }
 
+/* A job that was fenced off, and whose thread is still at it. */
+static bool is_stuck(struct worker *w)
+{
+    pthread_mutex_lock(&w->live.lock);
+    bool stuck = w->live.busy && !w->live.ending && (atomic_load(&w->live.stop) & STOP_LOST);
+    pthread_mutex_unlock(&w->live.lock);
+    return stuck;
+}
+
 /* A job that has ended in the store may still have its worker, which is tidying up.  One that was fenced off may have it
  * for ever. */
 static enum status wait_for_worker(struct jobs *j, const char *id, struct error *e)
@@ -73,7 +84,7 @@ static enum status wait_for_worker(struct jobs *j, const char *id, struct error 
         struct worker *w = worker_of(j, id);
         if (!w)
             return STATUS_OK;
-        if (atomic_load(&w->live.stop) & STOP_LOST)
+        if (is_stuck(w))
             return error_set(e, STATUS_CONFLICT, "job %s has not stopped yet", id);
         pthread_mutex_lock(&j->lock);
         while (j->serial == seen)

@@ -191,7 +191,7 @@ static void enforce_deadline(struct jobs *j, struct worker *w)
     char id[40], token[64], entry[ERROR_ENTRY_MAX], upstream[ERROR_ENTRY_MAX];
     struct error e;
     pthread_mutex_lock(&w->live.lock);
-    bool late = w->live.busy && w->live.cancel_at_ns && !(atomic_load(&w->live.stop) & STOP_LOST) &&
+    bool late = w->live.busy && !w->live.ending && w->live.cancel_at_ns && !(atomic_load(&w->live.stop) & STOP_LOST) &&
                 time_mono_ns() - w->live.cancel_at_ns > j->cancel_deadline_us * 1000;
     memcpy(id, w->live.id, sizeof id);
     memcpy(token, w->live.token, sizeof token);
@@ -206,7 +206,7 @@ static void enforce_deadline(struct jobs *j, struct worker *w)
     log_line(LOG_WARN, "job %s does not stop: its result is fenced off", id);
     engine_count(j, JOB_CANCELLED);
     pthread_mutex_lock(&w->live.lock);
-    if (strcmp(w->live.token, token) == 0)
+    if (w->live.busy && strcmp(w->live.token, token) == 0)
         atomic_fetch_or(&w->live.stop, STOP_LOST);
     pthread_mutex_unlock(&w->live.lock);
     engine_changed(j);

@@ -30,7 +30,7 @@ struct metric_point {
 struct live {
     atomic_int stop;
     pthread_mutex_t lock;                         /* of all that follows */
-    bool busy;
+    bool busy, ending;                            /* ending: the worker writes how it ended; nobody else writes now */
     char id[40], token[64];
     int64_t cancel_at_ns;                         /* monotonic, 0: not asked */
     char phase[120], unit[32], message[200];
@@ -86,6 +86,7 @@ void engine_work_dir(const struct jobs *j, const char *job_id, char out[4096]);
 
 /* ---- live.c: progress and stop flags of one running job */
 void live_begin(struct live *l, const char *id, const char *token);
+void live_ending(struct live *l);
 void live_end(struct live *l);
 void live_stop(struct live *l, int why);
 /* Returns whether followers are due to be told. */

@@ -18,6 +18,7 @@ void live_begin(struct live *l, const char *id, const char *token)
     pthread_mutex_lock(&l->lock);
     atomic_store(&l->stop, 0);
     l->busy = true;
+    l->ending = false;
     text_copy(l->id, sizeof l->id, id);
     text_copy(l->token, sizeof l->token, token);
     l->cancel_at_ns = 0;
@@ -28,6 +29,13 @@ void live_begin(struct live *l, const char *id, const char *token)
     l->sample_ns = l->sample_done = l->told_ns = 0;
     l->dirty = false;
     l->n_points = 0;
+    pthread_mutex_unlock(&l->lock);
+}
+
+void live_ending(struct live *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->ending = true;
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -130,7 +138,7 @@ struct snapshot {
 static bool take(struct live *l, bool renew, struct snapshot *to, struct job_flush *f)
 {
     pthread_mutex_lock(&l->lock);
-    bool wanted = l->busy && (l->dirty || renew || l->n_points > 0);
+    bool wanted = l->busy && !l->ending && (l->dirty || renew || l->n_points > 0);
     if (wanted) {
         memcpy(to->id, l->id, sizeof to->id);
         memcpy(to->token, l->token, sizeof to->token);
@@ -165,7 +173,7 @@ static enum status save_points(struct jobs *j, struct arena *a, const struct sna
 static void tell_lost(struct worker *w, const struct job_flush *f)
 {
     pthread_mutex_lock(&w->live.lock);
-    bool same = w->live.busy && strcmp(w->live.token, f->token) == 0;
+    bool same = w->live.busy && !w->live.ending && strcmp(w->live.token, f->token) == 0;
     if (same)
         atomic_fetch_or(&w->live.stop, STOP_LOST);
     pthread_mutex_unlock(&w->live.lock);

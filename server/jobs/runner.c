@@ -325,9 +325,10 @@ void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
     log_line(LOG_INFO, "job %s (%s): attempt %d", claim->id, claim->kind, claim->attempt);
 
     enum status s = run_to_result(&run, &spec_arena, &unit_arena, &result, &e);
-    int stop = atomic_load(&w->live.stop);
     if (live_flush(j, w, 1, false, &ignored) != STATUS_OK)
         log_line(LOG_WARN, "job %s: last progress: %s", claim->id, ignored.text);
+    live_ending(&w->live);
+    int stop = atomic_load(&w->live.stop);
     if (stop & (STOP_CANCEL | STOP_LOST))
         end_cancelled(&run);
     else if (s == STATUS_OK)

@@ -55,7 +55,8 @@ enum status json_write_pretty(const struct json *v, struct buf *out, struct erro
 /* ---- field tables --------------------------------------------------------------------------------------------- */
 
 /* Validation problems, collected rather than stopping at the first.
- * Codes: unknown_member, required, type, out_of_range, length, choice, text. */
+ * Codes: unknown_member, required, type, out_of_range, length, choice, text; and of jobs: invalid (the kind's own check),
+ * reference, duplicate, circle. */
 enum { JSON_PROBLEMS_MAX = 20 };
 struct json_problem { char pointer[160], code[32], detail[256]; };
 struct json_problems { size_t n; struct json_problem items[JSON_PROBLEMS_MAX]; };

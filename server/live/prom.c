@@ -16,10 +16,12 @@ static const double bucket_seconds[] = {50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5
 enum { BUCKETS = ARRAY_LEN(bucket_seconds) };
 
 /* What a response's status may be; the last row takes the rest (0: the client was gone before the answer). */
-static const int known_codes[] = {200, 201, 202, 204, 304, 400, 403, 404, 405, 409, 413, 415, 422, 500, 502, 503, 504, 507, 499};
+static const int known_codes[] = {200, 201, 202, 204, 304, 400, 403, 404, 405, 409,
+                                  413, 415, 422, 500, 502, 503, 504, 507, 499};
 enum { CODES = ARRAY_LEN(known_codes) };
 
-static const enum http_method known_methods[] = {HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_PATCH, HTTP_OTHER};
+static const enum http_method known_methods[] = {HTTP_GET,    HTTP_HEAD,  HTTP_POST, HTTP_PUT,
+                                                 HTTP_DELETE, HTTP_PATCH, HTTP_OTHER};
 enum { METHODS = ARRAY_LEN(known_methods) };
 
 static const struct outcome {
@@ -67,7 +69,7 @@ void prom_destroy(struct prom *p)
     mem_free(p);
 }
 
-/* ---- counting -------------------------------------------------------------------------------------------------------- */
+/* ---- counting ---------------------------------------------------------------------------------------------------- */
 
 static void add(atomic_uint_fast64_t *counter, uint64_t n)
 {
@@ -129,7 +131,7 @@ void prom_undecided(struct prom *p, const char *problem_code)
     count_outcome(p, "error", problem_code);
 }
 
-/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 /* Gathers output; after the first failure the rest is passed over. */
 struct writer {
@@ -171,7 +173,8 @@ static uint64_t value_of(const atomic_uint_fast64_t *counter)
 }
 
 /* `label` is route="..." or stage="..."; the counts are made cumulative here. */
-static void put_histogram(struct writer *w, const char *name, const char *label, const char *label_value, const struct histogram *h)
+static void put_histogram(struct writer *w, const char *name, const char *label, const char *label_value,
+                          const struct histogram *h)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i <= BUCKETS; i++) {
@@ -237,7 +240,7 @@ static void put_http(struct writer *w, const struct prom *p)
         if (!is_empty(&sum))
             put_histogram(w, "dltrigger_http_request_duration_seconds", "route", route_name(p, i), &sum);
     }
-    family(w, "dltrigger_http_in_flight_requests", "gauge", "Requests whose headers are read and that are not yet answered.");
+    family(w, "dltrigger_http_in_flight_requests", "gauge", "Requests that are being read or answered.");
     put(w, "dltrigger_http_in_flight_requests %lld\n", (long long)atomic_load(&p->in_flight));
 }
 

@@ -149,6 +149,7 @@ enum status store_job_cancelled(struct store *s, const char *id, const char *tok
 struct outside {
     const char *id, *upstream_error;
     enum job_state state;
+    bool changed;
 };
 
 static enum status state_of(struct db *db, const char *id, enum job_state *state, struct error *e)
@@ -194,22 +195,25 @@ static enum status cancel(struct store *s, void *ctx, struct error *e)
     case JOB_CANCELLED:
     case JOB_CANCELLING: return STATUS_OK;
     case JOB_RUNNING:
+        x->changed = true;
         x->state = JOB_CANCELLING;
         return DB_RUN(&s->writer, NULL, e,
                       "UPDATE jobs SET state = 'cancelling', cancel_reason = 'user', cancel_at_us = ?2 WHERE id = ?1",
                       db_text(x->id), db_i64(time_unix_us()));
     default:
+        x->changed = true;
         x->state = JOB_CANCELLED;
         return cancel_waiting(&s->writer, x, e);
     }
 }
 
 enum status store_job_cancel(struct store *s, const char *id, const char *upstream_error, enum job_state *state,
-                             struct error *e)
+                             bool *changed, struct error *e)
 {
-    struct outside x = {id, upstream_error, JOB_PENDING};
+    struct outside x = {id, upstream_error, JOB_PENDING, false};
     enum status st = store_write(s, cancel, &x, e);
     *state = x.state;
+    *changed = x.changed;
     return st;
 }
 

@@ -103,10 +103,10 @@ enum status store_job_cancelled(struct store *s, const char *id, const char *tok
 
 /* ---- from outside --------------------------------------------------------------------------------------------------- */
 
-/* running becomes cancelling, what waits becomes cancelled (with its dependents).  *state is what it then is.
- * CONFLICT on completed or discarded, NOTFOUND. */
+/* running becomes cancelling, what waits becomes cancelled (with its dependents).  *state is what it then is, *changed
+ * whether it was something else.  CONFLICT on completed or discarded, NOTFOUND. */
 enum status store_job_cancel(struct store *s, const char *id, const char *upstream_error, enum job_state *state,
-                             struct error *e) MUST_USE;
+                             bool *changed, struct error *e) MUST_USE;
 /* cancelled, discarded and retryable become available, or pending while needs are unmet; dependents that were cancelled
  * because of it are pending again.  CONFLICT in any other state, or when a need has failed itself. */
 enum status store_job_retry(struct store *s, const char *id, enum job_state *state, struct error *e) MUST_USE;

@@ -115,7 +115,7 @@ static void test_action_and_parameter_reach_the_handler(void **state)
     assert_int_equal(server.last_status, 200);
 }
 
-/* ---- bodies -------------------------------------------------------------------------------------------------------- */
+/* ---- bodies ------------------------------------------------------------------------------------------------------ */
 
 static void test_json_body_is_read_whatever_type_curl_claims(void **state)
 {
@@ -285,7 +285,7 @@ static void test_pipelined_requests_are_answered_in_order(void **state)
     raw_close(c);
 }
 
-/* ---- answers ------------------------------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 static void test_handler_without_answer_is_500(void **state)
 {
@@ -352,7 +352,7 @@ static void test_file_is_sent_with_its_hash_as_tag(void **state)
     assert_int_equal(reply.status, 304);
 }
 
-/* ---- lists --------------------------------------------------------------------------------------------------------- */
+/* ---- lists ------------------------------------------------------------------------------------------------------- */
 
 static struct json *ask_json(const char *target)
 {
@@ -422,7 +422,7 @@ static void test_bad_queries_are_400(void **state)
     }
 }
 
-/* ---- shutting down and failing ------------------------------------------------------------------------------------- */
+/* ---- shutting down and failing ----------------------------------------------------------------------------------- */
 
 static void *stop_server(void *s)
 {
