@@ -11,7 +11,8 @@
 enum { METRICS_CLASSES_MAX = 64, ROC_POINTS_MAX = 500, SCORE_BINS = 50 };
 
 /* An efficiency with its interval: Wilson score of one standard deviation (confidence level 0.683) on the effective
- * count (sum w)^2 / sum w^2 (Wilson 1927, doi:10.1080/01621459.1927.10502953).  All NaN when `total` is not positive. */
+ * count (sum w)^2 / sum w^2 (Wilson 1927, doi:10.1080/01621459.1927.10502953).  All NaN when `total` is not
+ * positive. */
 struct efficiency {
     double value, lo, hi;
 };
@@ -40,7 +41,7 @@ struct class_metrics {
     double sum_weight, auc, auc_error;            /* error: Hanley and McNeil 1982, doi:10.1148/radiology.143.1.7063747,
                                                      on effective counts; NaN without signal or background */
     struct field_list roc;                        /* struct roc_point, at most ROC_POINTS_MAX, ends included */
-    struct field_list working_points;             /* struct working_point at 0.90 0.95 0.99 0.999; none without signal */
+    struct field_list working_points;             /* struct working_point at 0.90 0.95 0.99 0.999, or none */
     struct field_list histograms;                 /* struct score_histogram: this class's score, by true class */
 };
 struct score_histogram {

@@ -11,7 +11,7 @@
 
 enum model_input { INPUT_HLF = 1, INPUT_SEQUENCE = 2, INPUT_BOTH = 3 };
 
-/* ---- what to train ----------------------------------------------------------------------------------------- */
+/* ---- what to train --------------------------------------------------------------------------------------------- */
 
 extern const char *const estimator_names[];                   /* NULL-terminated: "hlf", ... */
 extern const char *const class_weight_names[];                /* "natural", "balanced" */
@@ -25,8 +25,8 @@ struct train_params {
                                           estimator's own (50, 20, 10) */
     int64_t epochs, batch_size, seed;
     double learning_rate, beta1, beta2, epsilon;       /* Adam: Kingma and Ba, arXiv:1412.6980 */
-    double validation_fraction;        /* of the rows, held out by a hash of seed and row number, for val_loss; 0: none */
-    int class_weights;                 /* index into class_weight_names; "balanced": each class weighs the same in all */
+    double validation_fraction;        /* of the rows, held out by a hash of seed and row number; 0: none */
+    int class_weights;                 /* index into class_weight_names; "balanced": the same sum for each class */
     int64_t threads;                   /* at most so many; the result is the same bits for any number */
 };
 extern const struct field train_params_fields[];
@@ -34,7 +34,7 @@ void train_params_defaults(struct train_params *p);
 /* All that can be said against them without data: bounds, widths.  `where` as in field_validate().  RANGE, ARGUMENT. */
 enum status train_params_check(const struct train_params *p, const char *where, struct error *e) MUST_USE;
 
-/* ---- training data ------------------------------------------------------------------------------------------ */
+/* ---- training data --------------------------------------------------------------------------------------------- */
 
 /* Rows in memory, borrowed while training.  hlf is raw (unscaled); the model scales with its scaler. */
 struct train_data {
@@ -60,7 +60,7 @@ struct model_header {
 };
 extern const struct field model_header_fields[];
 
-/* ---- training ----------------------------------------------------------------------------------------------- */
+/* ---- training -------------------------------------------------------------------------------------------------- */
 
 struct trainer;
 struct model;
@@ -78,8 +78,9 @@ struct train_watch {
     void *ctx;
 };
 
-/* `header` gives recipe, classes, dataset_id, scaler, params, histograms (those of the dataset), created_at and build_id;
- * the rest is filled by training.  Copies what it keeps of it; borrows `data` until trainer_destroy.
+/* `header` gives recipe, classes, dataset_id, scaler, params, histograms (those of the dataset), created_at and
+ * build_id; the rest is filled by training.  Copies what it keeps of it; borrows `data` until trainer_destroy, and keeps
+ * the scaled rows besides, 72 bytes each.
  * Fails: ARGUMENT (no events, events of one class only, a number that is not finite), RANGE (parameters), NOMEM,
  * UNSUPPORTED (recipe). */
 enum status trainer_create(const struct model_header *header, const struct train_data *data, struct trainer **out,
@@ -92,14 +93,14 @@ enum status trainer_epoch(struct trainer *t, const struct train_watch *watch, st
                           struct error *e) MUST_USE;
 /* Complete state between two epochs (params, Adam moments, step; the random numbers of an epoch follow from its number
  * and the seed); restored into a trainer created from the same header and data, training goes on with the same bits as
- * if never interrupted.  Appends to `out`.  Restore fails: FORMAT (checksum, shape), CONFLICT (other data or parameters;
- * only epochs and threads may differ), and then leaves the trainer as it was. */
+ * if never interrupted.  Appends to `out`.  Restore fails: FORMAT (checksum, shape), CONFLICT (other data or
+ * parameters; only epochs and threads may differ), and then leaves the trainer as it was. */
 enum status trainer_checkpoint(const struct trainer *t, struct buf *out, struct error *e) MUST_USE;
 enum status trainer_restore(struct trainer *t, struct span checkpoint, struct error *e) MUST_USE;
 /* The model as of now; the caller's: model_release(). */
 enum status trainer_model(const struct trainer *t, struct model **out, struct error *e) MUST_USE;
 
-/* ---- models -------------------------------------------------------------------------------------------------- */
+/* ---- models ---------------------------------------------------------------------------------------------------- */
 
 void model_acquire(struct model *m);                           /* counted, atomic */
 void model_release(struct model *m);                           /* NULL allowed */
@@ -110,8 +111,9 @@ enum model_input model_input(const struct model *m);
 const struct recipe *model_recipe(const struct model *m);
 const char *model_sha256(const struct model *m);               /* of the file's bytes; of its would-be bytes before */
 
-/* Probabilities [n][n_classes] of raw HLF rows [n][14].  A row's result is the same bits in any batch, on any thread and
- * with any kernels (core/nn/README.md).  Rows so large that the network overflows give NaN.  No allocation. */
+/* Probabilities [n][n_classes] of raw HLF rows [n][14].  A row's result is the same bits in any batch, on any
+ * thread and with any kernels (core/nn/README.md).  Rows so large that the network overflows give NaN.  No
+ * allocation. */
 void model_predict_hlf(const struct model *m, const float *hlf, size_t n, float *out);
 
 /* File: magic "DLTMODEL", version, header (field text), weights (little-endian float32), SHA-256 of all before it; see

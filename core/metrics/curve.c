@@ -70,11 +70,11 @@ static void rank(struct ranking *r, const struct sample *s, size_t signal)
     }
 }
 
-/* ---- points of the ROC ------------------------------------------------------------------------------------------- */
+/* ---- points of the ROC ----------------------------------------------------------------------------------------- */
 
 /* Few points are all kept.  Of many, one is kept when the curve has moved on a grid: in length (so that no piece is
- * long), in the logarithm of the background efficiency and in that of the signal inefficiency (so that the corners where
- * triggers work are resolved). */
+ * long), in the logarithm of the background efficiency and in that of the signal inefficiency (so that the corners
+ * where triggers work are resolved). */
 enum { GRID_STEPS = (ROC_POINTS_MAX - 2) / 3 };
 
 struct thinner {
@@ -113,7 +113,7 @@ static void emit(struct thinner *t, struct roc_point p, bool last)
         t->point[t->n++] = p;
 }
 
-/* ---- the walk ------------------------------------------------------------------------------------------------------ */
+/* ---- the walk -------------------------------------------------------------------------------------------------- */
 
 struct walk {
     double passed[METRICS_CLASSES_MAX];
@@ -193,15 +193,16 @@ enum status curve_walk(struct ranking *r, const struct sample *s, size_t signal,
         i = take_step(r, s, signal, i, &w);
         area += (w.background - background_before) * (signal_before + w.signal) / 2;
         note_targets(c, &w, threshold);
+        struct roc_point here = {threshold, w.signal / w.all_signal, w.background / w.all_background};
         if (t.point)
-            emit(&t, (struct roc_point){threshold, w.signal / w.all_signal, w.background / w.all_background}, i == s->n);
+            emit(&t, here, i == s->n);
     }
     c->auc = two_sides ? area / (w.all_signal * w.all_background) : NAN;
     c->roc = (struct field_list){t.point, t.n};
     return STATUS_OK;
 }
 
-/* ---- working points ------------------------------------------------------------------------------------------------ */
+/* ---- working points -------------------------------------------------------------------------------------------- */
 
 enum status curve_working_point(struct arena *a, const struct sample *s, const struct reached *r, size_t signal,
                                 const char *const *names, struct working_point *out, struct error *e)

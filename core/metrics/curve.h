@@ -44,7 +44,8 @@ struct ranking {
 enum status ranking_init(struct ranking *r, size_t n, struct error *e) MUST_USE;
 void ranking_fini(struct ranking *r);
 
-/* Ranks by the score of `signal` and fills c.  The points of the ROC come from `a`; NULL: none wanted.  Fails: NOMEM. */
+/* Ranks by the score of `signal` and fills c.  The points of the ROC come from `a`; NULL: none wanted.  Fails:
+ * NOMEM. */
 enum status curve_walk(struct ranking *r, const struct sample *s, size_t signal, struct arena *a, struct curve *c,
                        struct error *e) MUST_USE;
 

@@ -10,7 +10,7 @@
 static const double standard_targets[] = {0.90, 0.95, 0.99, 0.999};
 _Static_assert(ARRAY_LEN(standard_targets) <= TARGETS_MAX, "a curve has room for the standard targets");
 
-/* ---- input ------------------------------------------------------------------------------------------------------ */
+/* ---- input ----------------------------------------------------------------------------------------------------- */
 
 enum status sample_init(struct sample *s, const float *scores, const int32_t *labels, const float *weights, size_t n,
                         size_t n_classes, struct error *e)
@@ -40,7 +40,7 @@ enum status sample_init(struct sample *s, const float *scores, const int32_t *la
     return STATUS_OK;
 }
 
-/* ---- pieces ------------------------------------------------------------------------------------------------------ */
+/* ---- pieces ---------------------------------------------------------------------------------------------------- */
 
 /* Of an AUC from n_s signal and n_b background events. */
 static double hanley_mcneil(double auc, double n_s, double n_b)
@@ -144,7 +144,7 @@ static enum status class_metrics(struct arena *a, struct ranking *r, const struc
     return histograms(a, s, signal, names, &out->histograms, e);
 }
 
-/* ---- public ------------------------------------------------------------------------------------------------------- */
+/* ---- public ---------------------------------------------------------------------------------------------------- */
 
 static enum status all_classes(struct arena *a, struct ranking *r, const struct sample *s, const char *const *names,
                                struct evaluation *out, struct error *e)

@@ -20,7 +20,8 @@ const struct field train_params_fields[] = {
     FIELD_I64(struct train_params, seed, .min = 0, .max = 9007199254740991, .def = 1,
               .doc = "of starting weights, order of rows and the held-out part"),
     FIELD_F64(struct train_params, learning_rate, .min = 1e-8, .max = 1, .def = 1e-3, .doc = "Adam's step size"),
-    FIELD_F64(struct train_params, beta1, .min = 0, .max = 0.9999, .def = 0.9, .doc = "Adam: decay of the mean gradient"),
+    FIELD_F64(struct train_params, beta1, .min = 0, .max = 0.9999, .def = 0.9,
+              .doc = "Adam: decay of the mean gradient"),
     FIELD_F64(struct train_params, beta2, .min = 0, .max = 0.999999, .def = 0.999,
               .doc = "Adam: decay of the mean squared gradient"),
     FIELD_F64(struct train_params, epsilon, .min = 1e-12, .max = 1, .def = 1e-7,
@@ -49,7 +50,7 @@ enum status train_params_check(const struct train_params *p, const char *where, 
     return STATUS_OK;
 }
 
-/* ---- hlf: dense layers with relu over the 14 high-level features -------------------------------------------------- */
+/* ---- hlf: dense layers with relu over the 14 high-level features ----------------------------------------------- */
 
 static enum status hlf_build(const struct train_params *p, size_t n_classes, struct net *net, struct error *e)
 {

@@ -14,8 +14,8 @@ enum {
     SLOTS_MAX = 32
 };
 
-/* Working memory for one thread's chunks.  When all are taken, rows are scored one by one on the stack: slower, the same
- * bits, and nobody waits. */
+/* Working memory for one thread's chunks.  When all are taken, rows are scored one by one on the stack: slower, the
+ * same bits, and nobody waits. */
 struct slot {
     _Alignas(64) atomic_bool busy;
     float *work;

@@ -2,9 +2,9 @@
  *
  * Fitting a network: epochs of shuffled minibatches, softmax cross-entropy, Adam.
  *
- * A step's rows are divided into shards by the amount of work alone, never by the number of threads; each shard sums its
- * rows' gradients, and shards are added in their order.  So the result is the same bits for any number of threads.  Small
- * networks have one shard: a step of 128 rows of `hlf` takes less time than waking a thread. */
+ * A step's rows are divided into shards by the amount of work alone, never by the number of threads; each shard
+ * sums its rows' gradients, and shards are added in their order.  So the result is the same bits for any number of
+ * threads.  Small networks have one shard: a step of 128 rows of `hlf` takes less time than waking a thread. */
 #include "core/model/trainer.h"
 
 #include <math.h>
@@ -110,8 +110,9 @@ enum status trainer_model(const struct trainer *t, struct model **out, struct er
 
 /* ---- one step -------------------------------------------------------------------------------------------------- */
 
-/* Rows [first, first + n) of the shard into the pass: features, labels, weights.  Rows are read in random order from far
- * more memory than the caches hold, so those of the next chunk are asked for now, to be there after this one's work. */
+/* Rows [first, first + n) of the shard into the pass: features, labels, weights.  Rows are read in random order
+ * from far more memory than the caches hold, so those of the next chunk are asked for now, to be there after this
+ * one's work. */
 static void load_chunk(const struct trainer *t, struct shard *s, size_t first, size_t n)
 {
     const struct kernels *k = s->pass.k;
@@ -182,7 +183,7 @@ static enum status run_rows(struct trainer *t, const uint32_t *index, size_t n, 
     return STATUS_OK;
 }
 
-/* ---- numbers that are not finite --------------------------------------------------------------------------------- */
+/* ---- numbers that are not finite ------------------------------------------------------------------------------- */
 
 static bool all_finite(const float *v, size_t n)
 {
@@ -199,7 +200,8 @@ static size_t guilty_layer(struct trainer *t, const uint32_t *index, size_t n)
     struct shard *s = &t->shards[0];
     size_t n_layers = net_n_layers(t->net), first_bad = n_layers;
     for (size_t i = n_layers; first_bad == n_layers && i-- > 0;) {
-        size_t from = net_layer_params(t->net, i), to = i + 1 < n_layers ? net_layer_params(t->net, i + 1) : t->n_params;
+        size_t from = net_layer_params(t->net, i);
+        size_t to = i + 1 < n_layers ? net_layer_params(t->net, i + 1) : t->n_params;
         if (!all_finite(s->grads + from, to - from))
             first_bad = i;
     }
@@ -227,12 +229,13 @@ static enum status not_finite(struct trainer *t, const uint32_t *index, size_t n
     char where[64] = "the loss";
     if (layer < n_layers)
         snprintf(where, sizeof where, "layer %zu (%s)", layer + 1, net_layer(t->net, layer)->kind->name);
-    return error_set(e, STATUS_RANGE, "epoch %lld, step %lld: %s is no longer finite; a smaller learning_rate than %g may "
-                     "help", (long long)t->header.epochs_done + 1, (long long)step, where,
+    return error_set(e, STATUS_RANGE,
+                     "epoch %lld, step %lld: %s is no longer finite; a smaller learning_rate than %g may help",
+                     (long long)t->header.epochs_done + 1, (long long)step, where,
                      t->header.params.learning_rate);
 }
 
-/* ---- an epoch ---------------------------------------------------------------------------------------------------- */
+/* ---- an epoch -------------------------------------------------------------------------------------------------- */
 
 static double norm(const struct kernels *k, const float *grads, size_t n)
 {

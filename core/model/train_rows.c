@@ -69,7 +69,8 @@ static void divide(struct train_rows *t, const struct train_params *p)
     }
 }
 
-/* Sums of weights by class over the learned rows must allow learning; then scales all weights to mean 1 of the learned. */
+/* Sums of weights by class over the learned rows must allow learning; then scales all weights to mean 1 of the
+ * learned. */
 static enum status set_weights(struct train_rows *t, const struct model_header *h, struct error *e)
 {
     double sum[CLASSES_MAX] = {0}, all = 0, present = 0, factor[CLASSES_MAX];
@@ -82,8 +83,9 @@ static enum status set_weights(struct train_rows *t, const struct model_header *
         present += sum[c] > 0;
     }
     if (present < 2)
-        return error_set(e, STATUS_ARGUMENT, "%zu rows to learn from, with events (and weight) of %.0f classes: at least 2 "
-                         "are needed", t->n_learn, present);
+        return error_set(e, STATUS_ARGUMENT,
+                         "%zu rows to learn from, with events (and weight) of %.0f classes: at least 2 are needed",
+                         t->n_learn, present);
     bool balanced = strcmp(class_weight_names[h->params.class_weights], "balanced") == 0;
     for (size_t c = 0; c < CLASSES_MAX; c++) {
         double class_factor = balanced && sum[c] > 0 ? all / (present * sum[c]) : 1;

@@ -16,7 +16,8 @@ static double power(double x, int64_t n)
     return result;
 }
 
-void adam_update(const struct adam_params *a, int64_t t, size_t n, const float *grads, float *params, float *m, float *v)
+void adam_update(const struct adam_params *a, int64_t t, size_t n, const float *grads, float *params, float *m,
+                 float *v)
 {
     check(t > 0);
     struct adam_step step = {

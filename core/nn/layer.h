@@ -1,13 +1,14 @@
 /* core/nn/layer.h
  *
- * What a layer is: one row of a table.  A network (net.h) is a list of layers in which each takes the outputs of earlier
- * ones; the network owns all memory, a layer only computes.
+ * What a layer is: one row of a table.  A network (net.h) is a list of layers in which each takes the outputs of
+ * earlier ones; the network owns all memory, a layer only computes.
  *
- * A kind has a private configuration struct, described by its field table.  To add a kind: write its functions in a file
- * of its own, add its row in layer.c, and a gradient check in tests/core/nn/test_layer.c.
+ * A kind has a private configuration struct, described by its field table.  To add a kind: write its functions in a
+ * file of its own, add its row in layer.c, and a gradient check in tests/core/nn/test_layer.c.
  *
- * Values are feature-major: a flat value of `features` numbers a row is [features][ld]; a sequence is [steps][features][ld],
- * of which row r has length[r] real steps.  Rows are lanes (kernels/kernels.h); with ld 1 there is one row and no lanes. */
+ * Values are feature-major: a flat value of `features` numbers a row is [features][ld]; a sequence is
+ * [steps][features][ld], of which row r has length[r] real steps.  Rows are lanes (kernels/kernels.h); with ld 1
+ * there is one row and no lanes. */
 #ifndef DLT_CORE_NN_LAYER_H
 #define DLT_CORE_NN_LAYER_H
 

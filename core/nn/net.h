@@ -4,7 +4,7 @@
  * gradients and optimiser moments are flat arrays of net_n_params floats that the caller owns, layer after layer.
  *
  * A net is immutable once finished and may be shared by threads; a pass is one thread's run over up to `rows` rows in
- * working memory that was planned when the net was finished.  No function here allocates after net_finish. */
+ * working memory that was planned when the net was finished.  Behind net_finish only gradient_check allocates. */
 #ifndef DLT_CORE_NN_NET_H
 #define DLT_CORE_NN_NET_H
 
@@ -14,10 +14,11 @@ enum { NET_VALUES_MAX = 64, NET_INPUTS_MAX = 4 };
 
 struct net;
 
-/* ---- building ------------------------------------------------------------------------------------------------ */
+/* ---- building -------------------------------------------------------------------------------------------------- */
 
 /* Inputs first, then layers; a value is known by its number, which counts both.  After an error only net_destroy may
- * follow.  net_add copies the configuration.  Fails: ARGUMENT and RANGE (what does not fit, naming the layer), NOMEM. */
+ * follow.  net_add copies the configuration.  Fails: ARGUMENT and RANGE (what does not fit, naming the layer),
+ * NOMEM. */
 enum status net_create(struct net **out, struct error *e) MUST_USE;
 void net_destroy(struct net *net);                            /* NULL allowed */
 enum status net_input(struct net *net, struct shape shape, size_t *value, struct error *e) MUST_USE;
@@ -37,7 +38,7 @@ struct shape net_output(const struct net *net);
 /* Starting values of all parameters: a stream of random numbers for each layer. */
 void net_init(const struct net *net, uint64_t seed, float *params);
 
-/* ---- running ------------------------------------------------------------------------------------------------- */
+/* ---- running --------------------------------------------------------------------------------------------------- */
 
 struct pass {
     const struct net *net;
@@ -73,16 +74,18 @@ void pass_loss(const struct pass *p, size_t n, const float *label, const float *
 /* Adds the gradients to `grads`; after pass_forward and pass_loss with the same rows. */
 void pass_backward(const struct pass *p, const float *params, size_t n, const uint32_t *length, float *grads);
 
-/* ---- learning ------------------------------------------------------------------------------------------------ */
+/* ---- learning -------------------------------------------------------------------------------------------------- */
 
 struct adam_params {
     double rate, beta1, beta2, epsilon;
 };
 /* Step number t = 1, 2, ...: updates params and the moments m, v (zero before step 1). */
-void adam_update(const struct adam_params *a, int64_t t, size_t n, const float *grads, float *params, float *m, float *v);
+void adam_update(const struct adam_params *a, int64_t t, size_t n, const float *grads, float *params, float *m,
+                 float *v);
 
 /* Largest disagreement between gradients and central finite differences of the mean loss over given rows.  Differences
- * are taken over +-step; where a relu turns on or off within it, there is no slope to compare and the number is skipped. */
+ * are taken over +-step; where a relu turns on or off within it, there is no slope to compare and the number is
+ * skipped. */
 struct gradient_report {
     size_t n_checked, n_skipped;
     double worst;                      /* |analytic - numeric| / max(0.05, |analytic|, |numeric|) */

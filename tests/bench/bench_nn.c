@@ -13,7 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 15, EVENTS = 1 << 17, LAYERS = 4, WINDOW = 8192 /* events scored in turn: as after parsing, in the caches */ };
+enum { RUNS = 15, EVENTS = 1 << 17, LAYERS = 4,
+       WINDOW = 8192 /* events scored in turn: as after parsing, in the caches */ };
 static const size_t widths[LAYERS + 1] = {14, 50, 20, 10, 3};
 
 static void must(enum status s, const struct error *e)
@@ -53,7 +54,7 @@ static double best_ns(void (*call)(void *), void *ctx)
     return best;
 }
 
-/* ---- the limit: sgemm --------------------------------------------------------------------------------------------- */
+/* ---- the limit: sgemm ------------------------------------------------------------------------------------------ */
 
 struct product {
     bool trans_a, trans_b;
@@ -102,7 +103,7 @@ static void sgemm_lines(float *scratch)
     }
 }
 
-/* ---- training and scoring ----------------------------------------------------------------------------------------- */
+/* ---- training and scoring -------------------------------------------------------------------------------------- */
 
 struct problem {
     struct arena arena;

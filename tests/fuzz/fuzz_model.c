@@ -1,7 +1,8 @@
 /* tests/fuzz/fuzz_model.c
  *
- * Model files and training checkpoints from hostile bytes, as they are and with a checksum made right, so that what lies
- * behind it is reached too.  What is accepted must score, and must encode to a file that decodes to the same bytes. */
+ * Model files and training checkpoints from hostile bytes, as they are and with a checksum made right, so that what
+ * lies behind it is reached too.  What is accepted must score, and must encode to a file that decodes to the same
+ * bytes. */
 #include "core/model.h"
 
 #include <math.h>

@@ -15,7 +15,7 @@
 
 enum { BLOCK = 64 };
 
-/* ---- products over rows in lanes: forward, and backward to the input ---------------------------------------- */
+/* ---- products over rows in lanes: forward, and backward to the input ------------------------------------------- */
 
 /* out(i, r) = start + sum over k of w[i * w_out + k * w_in] * x(k, r). */
 struct product {
@@ -95,7 +95,7 @@ static TARGET void dense_backward_input(size_t n_in, size_t n_out, size_t lanes,
                                   .out = d_x, .add = add}, lanes);
 }
 
-/* ---- one row: outputs in lanes ---------------------------------------------------------------------------------- */
+/* ---- one row: outputs in lanes --------------------------------------------------------------------------------- */
 
 INLINE void row_tile(size_t n_g, size_t n_in, size_t n_out, const float *w, const float *b, bool relu, const float *x,
                      float *out, size_t n_last)
@@ -130,7 +130,7 @@ static TARGET void dense_forward_row(size_t n_in, size_t n_out, const float *w, 
     }
 }
 
-/* ---- gradients of the parameters: sums over rows ------------------------------------------------------------------ */
+/* ---- gradients of the parameters: sums over rows --------------------------------------------------------------- */
 
 INLINE void grad_tile(size_t n_k, size_t n_j, size_t n_out, size_t lanes, size_t ld, const float *x, const float *d,
                       float *gw)
@@ -186,7 +186,7 @@ static TARGET void dense_backward_params(size_t n_in, size_t n_out, size_t lanes
     }
 }
 
-/* ---- element by element ---------------------------------------------------------------------------------------------- */
+/* ---- element by element ---------------------------------------------------------------------------------------- */
 
 static TARGET void relu_forward(size_t n, const float *x, float *out)
 {
@@ -238,7 +238,7 @@ static TARGET void adam(const struct adam_step *s, size_t n, const float *g, flo
     }
 }
 
-/* ---- softmax and its loss ---------------------------------------------------------------------------------------------- */
+/* ---- softmax and its loss -------------------------------------------------------------------------------------- */
 
 /* e^x for x <= 0: x = n ln 2 + r with |r| <= ln(2)/2, and the Taylor series of e^r up to r^7/7!, whose remainder is
  * below 6e-9; adding 1.5 * 2^23 rounds to a whole number and leaves n in the low bits.  Below -87 taken as -87. */
@@ -351,7 +351,7 @@ static TARGET void softmax_loss(size_t n_classes, size_t lanes, size_t ld, const
     sums->weight += (double)v_sum(weights);
 }
 
-/* ---- rows into lanes ------------------------------------------------------------------------------------------------------ */
+/* ---- rows into lanes ------------------------------------------------------------------------------------------- */
 
 #ifndef KERNELS_ROWS_TO_LANES
 #define KERNELS_ROWS_TO_LANES rows_to_lanes

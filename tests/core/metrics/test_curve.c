@@ -96,7 +96,7 @@ static void test_numbers_that_are_not_finite_are_refused(void **state)
     assert_status(metrics_auc((float[]){1, 2}, truth, (float[]){INFINITY, 1}, 2, &auc, &e), STATUS_ARGUMENT, &e);
 }
 
-/* ---- curves of random three-class scores ------------------------------------------------------------------------- */
+/* ---- curves of random three-class scores ----------------------------------------------------------------------- */
 
 struct events {
     size_t n;
@@ -139,7 +139,8 @@ static void walk(struct events *v, const float *weights, size_t signal, struct c
 }
 
 /* Efficiencies of signal and background at score >= threshold. */
-static void count_at(const struct events *v, const float *weights, size_t signal, double threshold, double *s, double *b)
+static void count_at(const struct events *v, const float *weights, size_t signal, double threshold, double *s,
+                     double *b)
 {
     double passed[2] = {0, 0}, all[2] = {0, 0};
     for (size_t i = 0; i < v->n; i++) {
@@ -225,8 +226,8 @@ static void assert_working_points(struct events *v, const float *weights)
             struct error e;
             struct working_point w;
             double s, b, s_above, b_above;
-            assert_ok(metrics_working_point(&v->arena, v->scores, v->labels, weights, v->n, 3, names, signal, targets[k],
-                                            &w, &e), &e);
+            assert_ok(metrics_working_point(&v->arena, v->scores, v->labels, weights, v->n, 3, names, signal,
+                                            targets[k], &w, &e), &e);
             count_at(v, weights, signal, w.threshold, &s, &b);
             count_at(v, weights, signal, nextafter(w.threshold, 2), &s_above, &b_above);
             assert_true(s >= targets[k] - 1e-12 && s_above < targets[k]);     /* none higher does it */
