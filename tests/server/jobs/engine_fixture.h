@@ -17,6 +17,7 @@ struct fixture {
     struct jobs *j;
     struct arena a;
     struct error e;
+    bool changed;
     struct json_problems problems;
     const char *root;
 };

@@ -465,7 +465,7 @@ static void test_a_folder_that_moved_before_a_crash_is_not_left_in_its_place(voi
     struct job_publication p = {.id = "ds_1", .kind = "dataset", .staged = staged};
     OK(store_publications_set(f->s, "job_1", "token", &p, 1, &f->e));
     OK(file_make_folder(final, &f->e));
-    OK(store_job_cancel(f->s, "job_1", "{}", &st, &f->e));
+    OK(store_job_cancel(f->s, "job_1", "{}", &st, &f->changed, &f->e));
     start(f, 1);
     stop(f);
     assert_false(exists(final));

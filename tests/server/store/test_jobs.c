@@ -19,6 +19,7 @@ struct fixture {
     struct store *s;
     struct arena a;
     struct error e;
+    bool changed;
 };
 
 static int set_up(void **state)
@@ -148,7 +149,7 @@ static void test_lists_filter_and_page_newest_first(void **state)
         snprintf(id, sizeof id, "job_%d", i);
         insert(f, id, 0, NULL);
     }
-    OK(store_job_cancel(f->s, "job_3", UPSTREAM, &(enum job_state){0}, &f->e));
+    OK(store_job_cancel(f->s, "job_3", UPSTREAM, &(enum job_state){0}, &f->changed, &f->e));
     struct job_filter filter = {.limit = 2};
     OK(store_jobs_list(f->s, &f->a, &filter, &rows, &n, &f->e));
     assert_int_equal(n, 2);
@@ -334,7 +335,7 @@ static void test_discarding_and_cancelling_take_all_dependents_along(void **stat
     assert_state(f, "job_5", JOB_CANCELLED);
     assert_string_equal(row_of(f, "job_5").errors, "[" UPSTREAM "]");
     /* a retry of the first brings them back, but not one whose other need is gone */
-    OK(store_job_cancel(f->s, "job_4", UPSTREAM, &st, &f->e));
+    OK(store_job_cancel(f->s, "job_4", UPSTREAM, &st, &f->changed, &f->e));
     IS(store_job_retry(f->s, "job_2", &st, &f->e), STATUS_CONFLICT);
     OK(store_job_retry(f->s, "job_1", &st, &f->e));
     assert_int_equal(st, JOB_AVAILABLE);
@@ -353,10 +354,10 @@ static void test_cancel_is_idempotent_and_comes_before_completion_or_after_it(vo
     insert(f, "job_2", 1, NULL);
     claim(f, "b", "t1", true);
     commit_unit(f, "job_1", "t1", 0);
-    OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->e));
-    assert_int_equal(st, JOB_CANCELLING);
-    OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->e));
-    assert_int_equal(st, JOB_CANCELLING);
+    OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->changed, &f->e));
+    assert_true(st == JOB_CANCELLING && f->changed);
+    OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->changed, &f->e));
+    assert_true(st == JOB_CANCELLING && !f->changed);
     assert_true(row_of(f, "job_1").cancel_requested);
     IS(store_job_complete(f->s, "job_1", "t1", "{}", &f->e), STATUS_CANCELLED);
     IS(store_job_fail(f->s, "job_1", "t1", -1, ENTRY, UPSTREAM, &f->e), STATUS_CANCELLED);
@@ -364,13 +365,13 @@ static void test_cancel_is_idempotent_and_comes_before_completion_or_after_it(vo
     OK(store_job_cancelled(f->s, "job_1", "t1", NULL, UPSTREAM, &f->e));
     assert_state(f, "job_1", JOB_CANCELLED);
     assert_int_equal(n_committed(f, "job_1"), 0);
-    OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->e));
+    OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->changed, &f->e));
     assert_int_equal(st, JOB_CANCELLED);
     claim(f, "b", "t2", true);
     OK(store_job_complete(f->s, "job_2", "t2", "{}", &f->e));
-    IS(store_job_cancel(f->s, "job_2", UPSTREAM, &st, &f->e), STATUS_CONFLICT);
+    IS(store_job_cancel(f->s, "job_2", UPSTREAM, &st, &f->changed, &f->e), STATUS_CONFLICT);
     IS(store_job_retry(f->s, "job_2", &st, &f->e), STATUS_CONFLICT);
-    IS(store_job_cancel(f->s, "job_9", UPSTREAM, &st, &f->e), STATUS_NOTFOUND);
+    IS(store_job_cancel(f->s, "job_9", UPSTREAM, &st, &f->changed, &f->e), STATUS_NOTFOUND);
 }
 
 /* ---- crashes --------------------------------------------------------------------------------------------------------------- */
@@ -392,7 +393,7 @@ static void test_what_a_dead_process_ran_is_rescued_once(void **state)
     claim(f, "old", "t1", true);
     claim(f, "old", "t2", true);
     commit_unit(f, "job_1", "t1", 0);
-    OK(store_job_cancel(f->s, "job_2", UPSTREAM, &st, &f->e));
+    OK(store_job_cancel(f->s, "job_2", UPSTREAM, &st, &f->changed, &f->e));
     assert_int_equal(rescue(f, "old"), 0);
     assert_int_equal(rescue(f, "new"), 2);
     assert_int_equal(rescue(f, "newer"), 0);
