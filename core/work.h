@@ -22,7 +22,7 @@ struct job_progress {
  * job's work_dir that the host moves to its place when the job completes. */
 struct artifact {
     const char *kind, *id, *staged;
-    const char *name;                  /* model: the registered name; dataset: e.g. "train" */
+    const char *name;                  /* model: the registered name; dataset: e.g. "train"; evaluation: "model@version" */
     const char *sha256;
 };
 
