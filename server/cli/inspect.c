@@ -1,0 +1,138 @@
+/* server/cli/inspect.c
+ *
+ * `dltrigger inspect`: what is in a file.  A folder is a dataset; a file says by its first bytes whether it is a model;
+ * everything else is taken for ROOT. */
+#include "server/cli/cli.h"
+#include "server/cli/input.h"
+#include "core/dataset.h"
+#include "core/model.h"
+#include "server/json/json.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#define TEXT_MAX ((size_t)512 << 20)
+static const char model_magic[8] = {'D', 'L', 'T', 'M', 'O', 'D', 'E', 'L'};
+
+/* Takes v. */
+static enum status put_json(struct buf *out, struct json *v, struct error *e)
+{
+    enum status s = json_write(v, out, e);
+    json_free(v);
+    return s == STATUS_OK ? buf_append(out, "\n", 1, e) : s;
+}
+
+/* ---- datasets ---------------------------------------------------------------------------------------------------------- */
+
+static enum status dataset_text(const struct manifest *m, struct buf *out, struct error *e)
+{
+    const struct class_count *counts = m->class_counts.items;
+    const struct cut_row *cuts = m->cut_flow.items;
+    const struct dataset_source *sources = m->sources.items;
+    TRY(buf_printf(out, e, "dataset    %s\nkind       %s\n", m->id, dataset_kind_names[m->kind]));
+    if (m->recipe)
+        TRY(buf_printf(out, e, "recipe     %s\n", m->recipe));
+    if (m->split)
+        TRY(buf_printf(out, e, "split      %s, the other is %s\n", m->split, m->sibling_id ? m->sibling_id : "-"));
+    TRY(buf_printf(out, e, "rows       %lld in %zu parts, %lld bytes\n", (long long)m->rows, m->parts.n_items,
+                   (long long)m->bytes));
+    TRY(buf_printf(out, e, "created    %s by %s\ncontent    %s\nclasses\n", m->created_at ? m->created_at : "-",
+                   m->job_id ? m->job_id : "-", m->content_sha256 ? m->content_sha256 : "-"));
+    for (size_t i = 0; i < m->class_counts.n_items; i++)
+        TRY(buf_printf(out, e, "  %-22s %10lld  weight %.6g\n", counts[i].name, (long long)counts[i].events, counts[i].weight));
+    TRY(buf_printf(out, e, "cut-flow\n"));
+    for (size_t i = 0; i < m->cut_flow.n_items; i++)
+        TRY(buf_printf(out, e, "  %-22s %10lld  %s\n", cuts[i].reason, (long long)cuts[i].events, cuts[i].label));
+    for (size_t i = 0; i < m->sources.n_items; i++)
+        TRY(buf_printf(out, e, "source     %s (%s): %lld entries, %lld kept\n", sources[i].path, sources[i].label,
+                       (long long)sources[i].entries, (long long)sources[i].kept));
+    return STATUS_OK;
+}
+
+static enum status inspect_dataset(const char *path, bool json, struct buf *out, struct error *e)
+{
+    struct dataset *d;
+    TRY(dataset_open(path, &d, e));
+    const struct manifest *m = dataset_manifest(d);
+    enum status s = json ? put_json(out, json_encode_fields(manifest_fields, m), e) : dataset_text(m, out, e);
+    dataset_close(d);
+    return s;
+}
+
+/* ---- models ------------------------------------------------------------------------------------------------------------- */
+
+static enum status model_text(const struct model *m, struct buf *out, struct error *e)
+{
+    const struct model_header *h = model_header(m);
+    TRY(buf_printf(out, e, "model      %s\nrecipe     %s\nsha256     %s\nclasses    ", h->estimator, h->recipe, model_sha256(m)));
+    for (size_t i = 0; i < model_n_classes(m); i++)
+        TRY(buf_printf(out, e, "%s%s", i ? ", " : "", model_class(m, i)));
+    TRY(buf_printf(out, e, "\nparameters %lld\ntrained    %lld events of %s, %lld epochs, loss %.6g, validation loss %.6g\n",
+                   (long long)h->n_params, (long long)h->n_train, h->dataset_id ? h->dataset_id : "-",
+                   (long long)h->epochs_done, h->train_loss, h->val_loss));
+    return buf_printf(out, e, "created    %s, build %s\n", h->created_at ? h->created_at : "-", h->build_id ? h->build_id : "-");
+}
+
+static enum status inspect_model(const char *path, bool json, struct buf *out, struct error *e)
+{
+    struct model *m;
+    TRY(model_load(path, &m, e));
+    struct json *v = json ? json_encode_fields(model_header_fields, model_header(m)) : NULL;
+    if (v)
+        (void)json_set(v, "sha256", json_new_string(model_sha256(m)));
+    enum status s = json ? put_json(out, v, e) : model_text(m, out, e);
+    model_release(m);
+    return s;
+}
+
+/* ---- ROOT and the choice ------------------------------------------------------------------------------------------------ */
+
+static enum status inspect_root(struct source *source, bool json, struct buf *out, struct error *e)
+{
+    struct root_file *f;
+    TRY(root_open(source, &f, e));
+    enum status s = root_describe(f, json, out, e);
+    root_close(f);
+    return s;
+}
+
+static enum status inspect_file(const char *url, bool json, struct buf *out, struct error *e)
+{
+    struct source *source;
+    char first[sizeof model_magic];
+    TRY(input_source(url, &source, e));
+    enum status s = STATUS_OK;
+    bool is_model = false;
+    if (source_size(source) >= sizeof first) {
+        s = source_read(source, 0, first, sizeof first, e);
+        is_model = s == STATUS_OK && memcmp(first, model_magic, sizeof first) == 0;
+    }
+    if (s == STATUS_OK)
+        s = is_model ? inspect_model(url, json, out, e) : inspect_root(source, json, out, e);
+    source_close(source);
+    return s;
+}
+
+int cli_inspect(int argc, char **argv)
+{
+    const char *url;
+    bool json = false;
+    struct stat st;
+    struct buf out;
+    struct error e;
+    const struct cli_option options[] = {{"--json", NULL, "as JSON", NULL, &json}};
+    const struct cli_usage usage = {"inspect", "FILE_OR_URL [--json]",
+                                    "ROOT files: keys, trees, branches, types, entries, bytes, codecs.  Folders of datasets: rows,\n"
+                                    "classes, cut-flow, sources.  Model files: network, recipe, classes, training.", options,
+                                    ARRAY_LEN(options)};
+    int code = cli_parse(&usage, argc, argv, &url, 1);
+    if (code != CLI_GO_ON)
+        return code;
+    buf_init(&out, TEXT_MAX);
+    bool is_folder = stat(url, &st) == 0 && S_ISDIR(st.st_mode);
+    enum status s = is_folder ? inspect_dataset(url, json, &out, &e) : inspect_file(url, json, &out, &e);
+    if (s == STATUS_OK)
+        s = cli_put(&out, &e);
+    buf_fini(&out);
+    return s == STATUS_OK ? CLI_DONE : cli_failed("inspect", &e);
+}
