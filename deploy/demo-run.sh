@@ -75,18 +75,22 @@ curl -sf "$server/api/v1/evaluations/$evaluation" | jq -r '
         ([.working_points[] | select(.target_signal_efficiency == 0.99) | .background_efficiency[] |
           "\(.name) \(.value * 1000 | round / 10) %"] | join(", ")))'
 
-if ! curl -sf "$server/readyz" > /dev/null; then
+if ! curl -sf "$server/api/v1/menus" | jq -e 'any(.items[]; .active)' > /dev/null; then
     title "Menu (deploy/demo/menu.json)"
-    revision=$(curl -sf -d @deploy/demo/menu.json "$server/api/v1/menus" | jq -r .revision) || die "the menu was refused"
-    curl -sf -d '{}' "$server/api/v1/menus/demo/revisions/$revision:activate" | jq -r '"  active: \(.name) revision \(.revision)"' ||
-        die "the menu could not be activated"
+    menu=$(curl -sS --fail-with-body -d @deploy/demo/menu.json "$server/api/v1/menus") || die "the menu was refused: $menu"
+    revision=$(printf '%s' "$menu" | jq -r .revision)
+    menu=$(curl -sS --fail-with-body -d '{}' "$server/api/v1/menus/demo/revisions/$revision:activate") ||
+        die "the menu was not activated: $menu"
+    say "  active: demo, revision $revision"
 fi
 
 title "The trigger's answer to three real events"
-for event in qcd:qcd_1:3 tt:ttbar:0 wjets:wlnu:1; do
+for event in qcd:qcd_1:0 tt:ttbar:2 wjets:wlnu:0; do
     class=${event%%:*}; rest=${event#*:}; file=${rest%%:*}; entry=${rest#*:}
     "$build/dltrigger" event "$sample/$file.root" --entry "$entry" > "$data/event-$class.json"
-    curl -sf -d @"$data/event-$class.json" "$server/api/v1/trigger/decisions" | jq -r --arg class "$class" '
+    decision=$(curl -sS --fail-with-body -d @"$data/event-$class.json" "$server/api/v1/trigger/decisions") ||
+        die "no decision: $decision"
+    printf '%s' "$decision" | jq -r --arg class "$class" '
         "  \($class + "     " | .[0:6]) \(if .accept then "ACCEPT" else "reject" end)  \(.paths_accepted | join(",") | if . == "" then "-" else . end)" +
         (if .scores then "  scores " + ([.scores | to_entries[] | "\(.key) \(.value * 1000 | round / 1000)"] | join(", ")) else "  \(.preselection.reason)" end) +
         "  in \(.timing.total_us) us"'
