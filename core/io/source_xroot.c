@@ -51,6 +51,7 @@ struct xroot {
     int fd;                                      /* the library's, -1: none */
     uint64_t size;
     struct error open_error;
+    char end_point[REMOTE_HOST_BYTES_MAX + 64];  /* the server that was accepted at opening */
     char text[];                                 /* the URL */
 };
 
@@ -83,24 +84,28 @@ static enum status check_addresses(const struct remote_url *u, const struct poli
     return s;
 }
 
-/* Redirects may have led to another server, or to a file of this very machine: the protocol allows it. */
-static enum status check_end_point(const struct xroot *x, int fd, struct error *e)
+/* Redirects may have led to another server, or to a file of this very machine, since XRootD's protocol has those and
+ * its client follows them (tried with 5.5.3): the end point is then "localhost", mostly without a port. */
+static enum status check_end_point(const struct xroot *x, int fd, char accepted[REMOTE_HOST_BYTES_MAX + 64],
+                                   struct error *e)
 {
-    char text[REMOTE_HOST_BYTES_MAX + 64] = "root://";
+    char url[8 + REMOTE_HOST_BYTES_MAX + 64] = "root://", *text = url + strlen(url);
     struct remote_url u;
     struct policy_grant grant;
-    size_t n = strlen(text);
-    if (x->library->end_point(fd, text + n, (int)(sizeof text - n)) < 0 ||
-        remote_url_parse((const uint8_t *)text, strlen(text), &u, e) != STATUS_OK)
-        return error_set(e, STATUS_FORBIDDEN, "%s redirects to what is no server", x->url.host);
-    if (strcmp(u.host, x->url.host) == 0 && u.port == x->url.port)
+    int port = x->library->end_point(fd, text, REMOTE_HOST_BYTES_MAX + 64);
+    if (port >= 0 && accepted[0] && strcmp(text, accepted) == 0)
         return STATUS_OK;
-    if (policy_check_host(&u, &grant, e) != STATUS_OK || check_addresses(&u, &grant, e) != STATUS_OK)
+    if (port < 0 || !strrchr(text, ':') || remote_url_parse((const uint8_t *)url, strlen(url), &u, e) != STATUS_OK ||
+        (strcmp(u.host, "localhost") == 0 && strcmp(x->url.host, u.host) != 0))
+        return error_set(e, STATUS_FORBIDDEN, "%s redirects to what is no server", x->url.host);
+    if ((strcmp(u.host, x->url.host) != 0 || u.port != x->url.port) &&
+        (policy_check_host(&u, &grant, e) != STATUS_OK || check_addresses(&u, &grant, e) != STATUS_OK))
         return error_wrap(e, "%s redirects elsewhere", x->url.host);
+    text_copy(accepted, REMOTE_HOST_BYTES_MAX + 64, text);
     return STATUS_OK;
 }
 
-static enum status open_file(const struct xroot *x, int *fd, uint64_t *size, struct error *e)
+static enum status open_file(struct xroot *x, int *fd, uint64_t *size, struct error *e)
 {
     struct stat st;
     TRY(check_addresses(&x->url, &x->grant, e));
@@ -108,7 +113,7 @@ static enum status open_file(const struct xroot *x, int *fd, uint64_t *size, str
     *fd = x->library->open(x->text, O_RDONLY);
     if (*fd < 0)
         return error_of(errno ? errno : EIO, "opening", e);
-    TRY(check_end_point(x, *fd, e));
+    TRY(check_end_point(x, *fd, x->end_point, e));
     if (x->library->fstat(*fd, &st) != 0)
         return error_of(errno, "reading its size", e);
     if (!S_ISREG(st.st_mode))
@@ -120,6 +125,7 @@ static enum status open_file(const struct xroot *x, int *fd, uint64_t *size, str
 
 static enum status run_job(const struct xroot *x, struct job *j, struct error *e)
 {
+    char end_point[sizeof x->end_point];
     for (size_t done = 0; done < j->len;) {
         long long n = x->library->pread(x->fd, j->data + done, j->len - done, (long long)(j->offset + done));
         if (n < 0 && errno == EINTR)
@@ -131,7 +137,8 @@ static enum status run_job(const struct xroot *x, struct job *j, struct error *e
                              j->offset + done);
         done += (size_t)n;
     }
-    return STATUS_OK;
+    text_copy(end_point, sizeof end_point, x->end_point);
+    return check_end_point(x, x->fd, end_point, e);      /* after a lost connection the client may have been led on */
 }
 
 static void open_first(struct xroot *x)          /* called and returns with the lock */
