@@ -28,20 +28,20 @@ revision=$(post /api/v1/menus "$(cat deploy/demo/menu.json)" | jq -r .revision)
 post "/api/v1/menus/demo/revisions/$revision:activate" '{}' > "$folder/menu.json"
 expect "ready" "$(get /readyz | jq -r .status)" ready
 
-"$dltrigger" event tests/fixtures/sample/ttbar.root --entry 0 > "$folder/event.json"
+"$dltrigger" event tests/fixtures/sample/ttbar.root --entry 2 > "$folder/event.json"
 curl -sS --fail-with-body -D "$folder/headers" -d @"$folder/event.json" "$server/api/v1/trigger/decisions" > "$folder/decision.json"
 accept=$(jq -r 'if .accept then 1 else 0 end' "$folder/decision.json")
 expect "header repeats the decision" "$(tr -d '\r' < "$folder/headers" | awk 'tolower($1) == "x-trigger-accept:" {print $2}')" "$accept"
 expect "scores add up to 1" "$(jq '[.scores[]] | add | . > 0.9999 and . < 1.0001' "$folder/decision.json")" true
 
 # The same event through files: features and scores must agree bit for bit (printed with 9 digits).
-hlf=$("$dltrigger" features tests/fixtures/sample/ttbar.root --recipe topology-1 --entries 0:1 --json | jq -c .hlf)
+hlf=$("$dltrigger" features tests/fixtures/sample/ttbar.root --recipe topology-1 --entries 2:3 --json | jq -c .hlf)
 post /api/v1/trigger/decisions "{\"schema\":\"hlf/1\",\"hlf\":$hlf}" > "$folder/decision-hlf.json"
 expect "posted event and file give the same scores" "$(jq -c .scores "$folder/decision.json")" "$(jq -c .scores "$folder/decision-hlf.json")"
 
 # ---- kill -9 while training -----------------------------------------------------------------------------------------
 spec() { printf '{"kind":"train","spec":{"dataset":"%s","register_as":"%s","params":{"epochs":%d,"seed":5,"batch_size":16}}}' "$train" "$1" "$2"; }
-job=$(post /api/v1/jobs "$(spec killed 3000)" | jq -r .id)
+job=$(post /api/v1/jobs "$(spec killed 1500)" | jq -r .id)
 wait_progress "$job"
 service_kill
 service_start
@@ -49,11 +49,11 @@ expect "the menu survives a restart" "$(get /readyz | jq -r .status)" ready
 expect "the killed job is alive" "$(get "/api/v1/jobs/$job" | jq -r '.state == "running" or .state == "available" or .state == "completed"')" true
 killed=$(wait_final "$job")
 expect "it completes" "$(printf '%s' "$killed" | jq -r .state)" completed
-undisturbed=$(wait_final "$(post /api/v1/jobs "$(spec undisturbed 3000)" | jq -r .id)")
+undisturbed=$(wait_final "$(post /api/v1/jobs "$(spec undisturbed 1500)" | jq -r .id)")
 expect "with the same bits as an undisturbed run" "$(printf '%s' "$killed" | jq -r .result.sha256)" "$(printf '%s' "$undisturbed" | jq -r .result.sha256)"
 
 # ---- cancel ----------------------------------------------------------------------------------------------------------
-job=$(post /api/v1/jobs "$(spec cancelled 100000)" | jq -r .id)
+job=$(post /api/v1/jobs "$(spec cancelled 10000)" | jq -r .id)
 wait_progress "$job"
 post "/api/v1/jobs/$job:cancel" '' > /dev/null
 expect "cancel" "$(wait_final "$job" | jq -r .state)" cancelled
@@ -61,7 +61,7 @@ code=$(curl -s -o /dev/null -w '%{http_code}' "$server/api/v1/models/cancelled")
 expect "a cancelled job leaves no model" "$code" 404
 
 # ---- graceful stop returns a running job unspent ------------------------------------------------------------------------
-job=$(post /api/v1/jobs "$(spec stopped 3000)" | jq -r .id)
+job=$(post /api/v1/jobs "$(spec stopped 1500)" | jq -r .id)
 wait_progress "$job"
 service_stop
 service_start

@@ -45,20 +45,20 @@ post() { curl -sS --fail-with-body -X POST -d "$2" "$server$1"; }
 # wait_final JOB: waits for a final state and prints the job.
 wait_final() {
     while :; do
-        job=$(get "/api/v1/jobs/$1")
-        case $(printf '%s' "$job" | jq -r .state) in
+        job_json=$(get "/api/v1/jobs/$1")
+        case $(printf '%s' "$job_json" | jq -r .state) in
         completed | cancelled | discarded) break ;;
         esac
         sleep 0.2
     done
-    printf '%s' "$job"
+    printf "%s" "$job_json"
 }
 # wait_progress JOB: until it is running with something done.
 wait_progress() {
     while :; do
-        job=$(get "/api/v1/jobs/$1")
-        [ "$(printf '%s' "$job" | jq -r '.state == "running" and .progress.done > 0')" = true ] && break
-        case $(printf '%s' "$job" | jq -r .state) in
+        job_json=$(get "/api/v1/jobs/$1")
+        [ "$(printf '%s' "$job_json" | jq -r '.state == "running" and .progress.done > 0')" = true ] && break
+        case $(printf '%s' "$job_json" | jq -r .state) in
         completed | cancelled | discarded) fail "job $1 was final before it could be interrupted" ;;
         esac
     done
