@@ -21,12 +21,11 @@ struct json *artifact_to_json(const struct artifact_row *row)
 
 void respond_artifacts(struct app *app, struct request *q, struct response *r, const char *kind)
 {
-    static const char *const filters[] = {"name", NULL};
     struct page page;
     struct artifact_row *rows;
     struct error e;
     size_t n;
-    if (!page_read(q, r, filters, &page))
+    if (!page_read(q, r, &page))
         return;
     if (store_artifacts_list(app->store, &q->arena, kind, request_query(q, "name"), page.before, page.limit + 1, &rows,
                              &n, &e) != STATUS_OK) {

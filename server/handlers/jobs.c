@@ -3,8 +3,6 @@
  * Jobs: submit, list, look, cancel, retry. */
 #include "server/handlers/handlers.h"
 
-static const char *const no_query[] = {NULL};
-
 /* The job as it is now. */
 static void respond_job(struct app *app, struct request *q, struct response *r, const char *id, int status)
 {
@@ -24,7 +22,7 @@ void handle_job_submit(struct app *app, struct request *q, struct response *r)
     struct json *body;
     struct error e;
     char id[40];
-    if (!request_query_known(q, r, no_query) || !request_json(q, r, false, &body))
+    if (!request_json(q, r, false, &body))
         return;
     enum status s = jobs_submit(app->jobs, body, id, &problems, &e);
     json_free(body);
@@ -68,13 +66,12 @@ static enum status list_to_json(struct app *app, struct request *q, struct job_r
 
 void handle_job_list(struct app *app, struct request *q, struct response *r)
 {
-    static const char *const filters[] = {"kind", "state", "pipeline_id", NULL};
     struct page page;
     struct job_filter filter = {0};
     struct job_row *rows;
     struct error e;
     size_t n;
-    if (!page_read(q, r, filters, &page) || !read_filter(q, r, &filter))
+    if (!page_read(q, r, &page) || !read_filter(q, r, &filter))
         return;
     filter.before = page.before;
     filter.limit = page.limit + 1;                     /* one more tells whether there is a next page */
@@ -93,8 +90,7 @@ void handle_job_list(struct app *app, struct request *q, struct response *r)
 
 void handle_job_get(struct app *app, struct request *q, struct response *r)
 {
-    if (request_query_known(q, r, no_query))
-        respond_job(app, q, r, q->params[0], 200);
+    respond_job(app, q, r, q->params[0], 200);
 }
 
 /* ---- actions ----------------------------------------------------------------------------------------------------- */
@@ -104,7 +100,7 @@ static bool action_body_is_empty(struct request *q, struct response *r)
 {
     static const struct field no_fields[] = {FIELD_END};
     char nothing[1];
-    return request_query_known(q, r, no_query) && request_fields(q, r, true, no_fields, nothing);
+    return request_fields(q, r, true, no_fields, nothing);
 }
 
 /* `done`: 200 when the job is final already, 202 when it still has to get there. */

@@ -3,8 +3,6 @@
  * Trigger menus: thin calls into server/trigger. */
 #include "server/handlers/handlers.h"
 
-static const char *const no_query[] = {NULL};
-
 /* `whole`: with the menu as posted, and what activation froze. */
 static struct json *menu_to_json(const struct menu_row *row, bool whole)
 {
@@ -41,7 +39,7 @@ void handle_menu_list(struct app *app, struct request *q, struct response *r)
     struct menu_row *rows;
     struct error e;
     size_t n;
-    if (!page_read(q, r, NULL, &page))
+    if (!page_read(q, r, &page))
         return;
     if (store_menus_list(app->store, &q->arena, page.limit, &rows, &n, &e) != STATUS_OK) {
         respond_error(q, r, &e);
@@ -60,7 +58,7 @@ void handle_menu_create(struct app *app, struct request *q, struct response *r)
     struct error e;
     const char *name;
     int64_t revision;
-    if (!request_query_known(q, r, no_query) || !request_json(q, r, false, &body))
+    if (!request_json(q, r, false, &body))
         return;
     enum status s = trigger_menu_create(app->trigger, body, &name, &revision, &q->arena, &problems, &e);
     json_free(body);
@@ -78,7 +76,7 @@ void handle_menu_create(struct app *app, struct request *q, struct response *r)
 void handle_menu_get(struct app *app, struct request *q, struct response *r)
 {
     int64_t revision;
-    if (request_query_known(q, r, no_query) && request_param_number(q, r, 1, "revision", &revision))
+    if (request_param_number(q, r, 1, "revision", &revision))
         respond_menu(app, q, r, q->params[0], revision, 200);
 }
 
@@ -97,7 +95,7 @@ void handle_menu_activate(struct app *app, struct request *q, struct response *r
     struct activation wanted;
     struct error e;
     int64_t revision;
-    if (!request_query_known(q, r, no_query) || !request_param_number(q, r, 1, "revision", &revision) ||
+    if (!request_param_number(q, r, 1, "revision", &revision) ||
         !request_fields(q, r, true, activation_fields, &wanted))
         return;
     enum status s = trigger_menu_activate_column(app->trigger, q->params[0], revision, wanted.prescale_column,

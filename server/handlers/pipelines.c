@@ -48,13 +48,12 @@ static void respond_pipeline(struct app *app, struct request *q, struct response
 
 void handle_pipeline_submit(struct app *app, struct request *q, struct response *r)
 {
-    static const char *const no_query[] = {NULL};
     struct json_problems problems = {.n = 0};
     struct field_list job_ids;
     struct json *body;
     struct error e;
     char id[40];
-    if (!request_query_known(q, r, no_query) || !request_json(q, r, false, &body))
+    if (!request_json(q, r, false, &body))
         return;
     enum status s = jobs_submit_pipeline(app->jobs, body, id, &job_ids, &q->arena, &problems, &e);
     json_free(body);

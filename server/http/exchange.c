@@ -98,6 +98,30 @@ static bool find_route(struct exchange *x)
     return true;
 }
 
+/* Whether `name` is one of the words of `list`. */
+static bool is_listed(const char *name, const char *list)
+{
+    size_t len = strlen(name);
+    for (const char *at = list; *at;) {
+        size_t n = strcspn(at, " ");
+        if (n == len && memcmp(at, name, n) == 0)
+            return true;
+        at += n + strspn(at + n, " ");
+    }
+    return false;
+}
+
+static bool query_is_ours(struct exchange *x)
+{
+    const char *known = x->match.route->query ? x->match.route->query : "";
+    for (size_t i = 0; i < x->q.n_query && strcmp(known, "*") != 0; i++)
+        if (!is_listed(x->q.query[i].name, known)) {
+            respond_problem(&x->q, &x->r, "invalid_query", NULL, "Unknown query parameter '%s'.", x->q.query[i].name);
+            return false;
+        }
+    return true;
+}
+
 /* Any content type is read as JSON, since `curl -d @event.json` says it sends a form; multipart cannot be meant. */
 static bool media_is_ours(struct exchange *x)
 {
@@ -129,8 +153,8 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method, const 
 {
     bool close = false;
     begin(x, method);
-    bool taken = guard_headers(x, version, &close) && target_is_ours(x) && find_route(x) && size_is_ours(x) &&
-                 media_is_ours(x);
+    bool taken = guard_headers(x, version, &close) && target_is_ours(x) && find_route(x) && query_is_ours(x) &&
+                 size_is_ours(x) && media_is_ours(x);
     x->state = taken ? EXCHANGE_BODY : EXCHANGE_DISCARD;
     if (taken)
         return MHD_YES;

@@ -53,8 +53,6 @@ bool request_json(struct request *q, struct response *r, bool may_be_empty, stru
 /* Body by field table into *object (strings in q->arena).  False: already answered (malformed_json, invalid_request). */
 bool request_fields(struct request *q, struct response *r, bool may_be_empty, const struct field *table,
                     void *object) MUST_USE;
-/* False (answered with invalid_query) when a query parameter is not in the NULL-terminated list. */
-bool request_query_known(struct request *q, struct response *r, const char *const *names) MUST_USE;
 /* Path parameter i as an integer >= 1; false: already answered with not_found, naming `what`. */
 bool request_param_number(struct request *q, struct response *r, size_t i, const char *what, int64_t *out) MUST_USE;
 
@@ -94,7 +92,7 @@ const struct problem_kind *problem_find(const char *code_or_slug);             /
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
-/* ?limit=1..500 (50) &cursor=; `filters` are the other query names, NULL-terminated. */
+/* ?limit=1..500 (50) &cursor=; all other parameters of the query are filters. */
 enum { PAGE_LIMIT = 50, PAGE_LIMIT_MAX = 500 };
 struct page {
     size_t limit;
@@ -102,7 +100,7 @@ struct page {
     uint64_t filter_hash;
 };
 /* False: already answered (invalid_query, invalid_cursor: also when filters changed under an old cursor). */
-bool page_read(struct request *q, struct response *r, const char *const *filters, struct page *out) MUST_USE;
+bool page_read(struct request *q, struct response *r, struct page *out) MUST_USE;
 /* Answers {"items":[...],"next_cursor":...} and a Link header; last_id: of the last item when there is a next page,
  * else NULL.  Takes `items`. */
 void respond_page(struct request *q, struct response *r, const struct page *page, struct json *items,
@@ -117,6 +115,7 @@ struct route {
     size_t body_max;                   /* bytes; 0: no body allowed */
     void (*handle)(struct app *app, struct request *q, struct response *r);
     const char *operation_id;
+    const char *query;                 /* "limit cursor": parameters it takes, others are 400; NULL: none; "*": any */
 };
 extern const struct route routes[];
 extern const size_t n_routes;

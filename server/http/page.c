@@ -56,17 +56,9 @@ static bool read_cursor(struct request *q, struct page *out)
     return out->before && strcmp(dot + 1, expected) == 0;
 }
 
-bool page_read(struct request *q, struct response *r, const char *const *filters, struct page *out)
+bool page_read(struct request *q, struct response *r, struct page *out)
 {
-    const char *names[QUERY_MAX] = {"limit", "cursor"};
-    size_t n = 2;
-    for (; filters && *filters; filters++) {
-        check(n + 1 < QUERY_MAX);
-        names[n++] = *filters;
-    }
     *out = (struct page){.filter_hash = hash_filters(q)};
-    if (!request_query_known(q, r, names))
-        return false;
     if (!read_limit(q, &out->limit)) {
         respond_problem(q, r, "invalid_query", NULL, "limit is a number from 1 to %d.", (int)PAGE_LIMIT_MAX);
         return false;

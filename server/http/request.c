@@ -38,24 +38,6 @@ const char *request_query(const struct request *q, const char *name)
     return NULL;
 }
 
-static bool name_in(const char *name, const char *const *names)
-{
-    for (; *names; names++)
-        if (strcmp(name, *names) == 0)
-            return true;
-    return false;
-}
-
-bool request_query_known(struct request *q, struct response *r, const char *const *names)
-{
-    for (size_t i = 0; i < q->n_query; i++)
-        if (!name_in(q->query[i].name, names)) {
-            respond_problem(q, r, "invalid_query", NULL, "Unknown query parameter '%s'.", q->query[i].name);
-            return false;
-        }
-    return true;
-}
-
 bool request_param_number(struct request *q, struct response *r, size_t i, const char *what, int64_t *out)
 {
     const char *text = q->params[i];

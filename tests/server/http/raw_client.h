@@ -206,11 +206,10 @@ static void handle_tagged(struct app *app, struct request *q, struct response *r
 /* Seven things, newest first: t7 ... t1. */
 static void handle_list(struct app *app, struct request *q, struct response *r)
 {
-    static const char *const filters[] = {"kind", NULL};
     struct page page;
     char id[16] = "";
     (void)app;
-    if (!page_read(q, r, filters, &page))
+    if (!page_read(q, r, &page))
         return;
     int first = page.before ? atoi(page.before + 1) - 1 : 7, n = 0;
     struct json *items = json_new_array();
@@ -275,18 +274,18 @@ static void handle_sleep(struct app *app, struct request *q, struct response *r)
 }
 
 static const struct route test_routes[] = {
-    {HTTP_GET, "/plain", "", 0, handle_plain, "plain"},
-    {HTTP_GET, "/things", "read", 0, handle_list, "list"},
-    {HTTP_POST, "/things", "write", 1000, handle_echo, "create"},
-    {HTTP_GET, "/things/{id}", "read", 0, handle_thing, "thing"},
-    {HTTP_POST, "/things/{id}:cancel", "write", 64, handle_thing, "cancel"},
-    {HTTP_POST, "/echo", "write", 1000, handle_echo, "echo"},
-    {HTTP_POST, "/big", "write", 2 << 20, handle_count, "big"},
-    {HTTP_GET, "/tagged", "read", 0, handle_tagged, "tagged"},
-    {HTTP_GET, "/file", "read", 0, handle_file, "file"},
-    {HTTP_GET, "/silent", "read", 0, handle_silent, "silent"},
-    {HTTP_GET, "/fail/{status}", "read", 0, handle_fail, "fail"},
-    {HTTP_GET, "/sleep", "read", 0, handle_sleep, "sleep"},
+    {HTTP_GET, "/plain", "", 0, handle_plain, "plain", NULL},
+    {HTTP_GET, "/things", "read", 0, handle_list, "list", "kind limit cursor"},
+    {HTTP_POST, "/things", "write", 1000, handle_echo, "create", NULL},
+    {HTTP_GET, "/things/{id}", "read", 0, handle_thing, "thing", NULL},
+    {HTTP_POST, "/things/{id}:cancel", "write", 64, handle_thing, "cancel", NULL},
+    {HTTP_POST, "/echo", "write", 1000, handle_echo, "echo", NULL},
+    {HTTP_POST, "/big", "write", 2 << 20, handle_count, "big", NULL},
+    {HTTP_GET, "/tagged", "read", 0, handle_tagged, "tagged", NULL},
+    {HTTP_GET, "/file", "read", 0, handle_file, "file", NULL},
+    {HTTP_GET, "/silent", "read", 0, handle_silent, "silent", NULL},
+    {HTTP_GET, "/fail/{status}", "read", 0, handle_fail, "fail", NULL},
+    {HTTP_GET, "/sleep", "read", 0, handle_sleep, "sleep", NULL},
 };
 
 static void count_begun(void *ctx)
