@@ -80,7 +80,10 @@ static void test_the_bar_is_drawn_on_a_terminal_only(void **state)
     (void)state;
     char seen[512] = "";
     int main_side = posix_openpt(O_RDWR | O_NOCTTY);
-    assert_true(main_side >= 0 && grantpt(main_side) == 0 && unlockpt(main_side) == 0);
+    if (main_side < 0 || grantpt(main_side) != 0 || unlockpt(main_side) != 0) {
+        print_message("skipped: no pseudo-terminal is to be had here (is /dev/pts mounted?)\n");
+        skip();
+    }
     FILE *terminal = fopen(ptsname(main_side), "r+");
     assert_non_null(terminal);
     struct progress_bar bar;
