@@ -3,7 +3,8 @@
  * Blocks of a file in memory, least recently used first out.  A read walks its ranges in windows of blocks: pins those
  * that are there, claims and fetches those that are not in one call, waits for those that another thread is fetching,
  * copies outside the lock, and unpins.  The next window, and where reads follow each other the blocks to come, are
- * fetched meanwhile by a thread of the cache's own, so that the wire never waits for the reader. */
+ * fetched meanwhile by two threads of the cache's own (one's batch is under way while the other's is asked for), so that
+ * the wire never waits for the reader. */
 #include "core/io/range_cache.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WINDOW_MAX = 64, AHEAD_QUEUE = 64, STREAMS = 8, STREAM_SLACK = 8, BLOCKS_MIN = 8 };
+enum { WINDOW_MAX = 64, AHEAD_QUEUE = 2 * WINDOW_MAX, AHEAD_THREADS = 2, STREAMS = 8, STREAM_SLACK = 8, BLOCKS_MIN = 8 };
 
 enum block_state { BLOCK_EMPTY, BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
 
@@ -38,16 +39,18 @@ struct range_cache {
     size_t block_bytes, n_blocks, window, n_heads;
     uint64_t n_file_blocks;
     pthread_mutex_t lock;
-    pthread_cond_t changed;                      /* a block's state or pins, or the queue */
+    pthread_cond_t changed, work;                /* a block's state or pins; the queue, or closing */
+    size_t n_waiting;                            /* for `changed`: mostly nobody */
     struct block *blocks;
     int32_t *heads;
     uint64_t tick;
     struct stream streams[STREAMS];
     uint64_t queue[AHEAD_QUEUE];                 /* blocks to fetch ahead, a ring */
     size_t queue_first, queue_len;
-    bool read_ahead, thread_runs;
+    bool read_ahead;
     atomic_bool closing;
-    pthread_t thread;
+    size_t n_threads;
+    pthread_t threads[AHEAD_THREADS];
 };
 
 /* ---- blocks, under the lock ---------------------------------------------------------------------------- */
@@ -105,6 +108,12 @@ static void unpin(struct range_cache *c, struct block *b)
         forget_block(c, b);
 }
 
+static void tell_change(struct range_cache *c)
+{
+    if (c->n_waiting > 0)
+        pthread_cond_broadcast(&c->changed);
+}
+
 /* Waits for a change, at most as long as one may leave `cancel` unasked. */
 static void wait_for_change(struct range_cache *c)
 {
@@ -113,7 +122,9 @@ static void wait_for_change(struct range_cache *c)
     until.tv_nsec += SOURCE_POLL_MS * 1000000L;
     until.tv_sec += until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
+    c->n_waiting++;
     pthread_cond_timedwait(&c->changed, &c->lock, &until);
+    c->n_waiting--;
 }
 
 /* ---- fetching -------------------------------------------------------------------------------------------- */
@@ -142,7 +153,7 @@ static enum status fetch_blocks(struct range_cache *c, struct block *const *mine
     pthread_mutex_lock(&c->lock);
     for (size_t i = 0; i < n; i++)
         mine[i]->state = s == STATUS_OK ? BLOCK_READY : BLOCK_FAILED;
-    pthread_cond_broadcast(&c->changed);
+    tell_change(c);
     return s;
 }
 
@@ -164,42 +175,42 @@ static void *run_ahead(void *arg)
                 n++;
         }
         if (n == 0) {
-            pthread_cond_wait(&c->changed, &c->lock);
+            pthread_cond_wait(&c->work, &c->lock);
             continue;
         }
         (void)!fetch_blocks(c, mine, n, &ignored);
         for (size_t i = 0; i < n; i++)
             unpin(c, mine[i]);
-        pthread_cond_broadcast(&c->changed);
+        tell_change(c);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
 }
 
-/* Signals belong to the threads of whoever uses the library. */
-static bool start_thread(struct range_cache *c)
+/* Without the threads everything works, only slower.  Signals belong to those of whoever uses the library. */
+static void start_threads(struct range_cache *c)
 {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    c->thread_runs = pthread_create(&c->thread, NULL, run_ahead, c) == 0;
+    while (c->n_threads < AHEAD_THREADS && pthread_create(&c->threads[c->n_threads], NULL, run_ahead, c) == 0)
+        c->n_threads++;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    c->read_ahead = c->thread_runs;              /* without the thread everything works, only slower */
-    return c->thread_runs;
+    c->read_ahead = c->n_threads > 0;
 }
 
 static void enqueue_ahead(struct range_cache *c, uint64_t index)
 {
     if (!c->read_ahead || index >= c->n_file_blocks || c->queue_len == AHEAD_QUEUE || find_block(c, index))
         return;
-    if (!c->thread_runs && !start_thread(c))
-        return;
+    if (c->n_threads == 0)
+        start_threads(c);
     c->queue[(c->queue_first + c->queue_len++) % AHEAD_QUEUE] = index;
-    pthread_cond_broadcast(&c->changed);
+    pthread_cond_signal(&c->work);
 }
 
 /* A read touched `touched` blocks of [first, end).  Where it carries on from one before, and leaves out less than half
- * of the way, the blocks behind it are wanted soon: at first as many as the read had, then more, up to a window. */
+ * of the way, the blocks behind it are wanted soon: at first as many as the read had, then more, up to two windows. */
 static void note_read(struct range_cache *c, uint64_t first, uint64_t end, uint64_t touched)
 {
     struct stream *s = &c->streams[0];
@@ -225,7 +236,7 @@ static void note_read(struct range_cache *c, uint64_t first, uint64_t end, uint6
     if (s->streak < 2)
         return;
     uint64_t ahead = (end - first) << (s->streak < 8 ? s->streak - 1 : 7), from = s->ahead_end > end ? s->ahead_end : end;
-    ahead = ahead < c->window ? ahead : c->window;
+    ahead = ahead < 2 * c->window ? ahead : 2 * c->window;
     if (from > end + ahead / 2)                  /* in few large requests, not one whenever a block has been read */
         return;
     for (s->ahead_end = from; s->ahead_end < end + ahead; s->ahead_end++)
@@ -319,7 +330,7 @@ static bool window_pin(struct range_cache *c, struct window *win)
                     win->block[i]->state = BLOCK_FAILED;
                 unpin(c, win->block[i]);
             }
-            pthread_cond_broadcast(&c->changed);
+            tell_change(c);
             return false;
         }
         win->block[i] = b;
@@ -381,7 +392,7 @@ static enum status read_window(struct range_cache *c, struct window *win, struct
     }
     for (size_t i = 0; i < win->n; i++)
         unpin(c, win->block[i]);
-    pthread_cond_broadcast(&c->changed);
+    tell_change(c);
     return s;
 }
 
@@ -459,13 +470,14 @@ static void close_cached(struct source *s)
     struct range_cache *c = (struct range_cache *)s;
     pthread_mutex_lock(&c->lock);
     c->closing = true;
-    pthread_cond_broadcast(&c->changed);
+    pthread_cond_broadcast(&c->work);
     pthread_mutex_unlock(&c->lock);
-    if (c->thread_runs)
-        pthread_join(c->thread, NULL);
+    for (size_t i = 0; i < c->n_threads; i++)
+        pthread_join(c->threads[i], NULL);
     source_close(c->behind);
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->changed);
+    pthread_cond_destroy(&c->work);
     free_cache(c);
 }
 
@@ -517,6 +529,7 @@ enum status range_cache_open(struct source *behind, const struct range_cache_opt
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&c->changed, &monotonic);
+    pthread_cond_init(&c->work, NULL);
     pthread_condattr_destroy(&monotonic);
     c->base.ops = &cached_ops;
     c->base.size = behind->size;

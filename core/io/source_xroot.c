@@ -21,7 +21,7 @@
 #include <time.h>
 
 enum {
-    THREADS = 4,                                 /* reads in flight: there is no vector read, so round trips overlap */
+    THREADS = 8,                                 /* reads in flight: there is no vector read, so round trips overlap */
     JOB_BYTES_MAX = 1 << 20,
 };
 
