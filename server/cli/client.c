@@ -125,9 +125,10 @@ enum status client_problem(const struct answer *answer, struct error *e)
         return error_set(e, STATUS_REMOTE, "the server answered %ld", answer->status);
     }
     const struct json *errors = json_get(v, "errors");
-    len += (size_t)snprintf(text, sizeof text, "%s", json_str(json_get(v, "detail"), ""));
+    if (json_count(errors) == 0)
+        len += (size_t)snprintf(text, sizeof text, "%s", json_str(json_get(v, "detail"), ""));
     for (size_t i = 0; i < json_count(errors) && len < sizeof text; i++)
-        len += (size_t)snprintf(text + len, sizeof text - len, "\n  %s: %s",
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s: %s", i ? "; " : "",
                                 json_str(json_get(json_at(errors, i), "pointer"), ""),
                                 json_str(json_get(json_at(errors, i), "detail"), ""));
     (void)error_set(e, STATUS_REMOTE, "the server refused (%ld): %s", answer->status, text);
