@@ -56,7 +56,7 @@ enum status source_read_ranges(struct source *s, const struct source_range *rang
 struct source_policy {
     const char *const *hosts;                    /* patterns [none: every remote URL is FORBIDDEN] */
     size_t n_hosts;
-    const char *setting;                         /* what messages tell the user to change ["the list of allowed hosts"] */
+    const char *setting;                         /* what messages say to change ["the list of allowed hosts"] */
     bool token_to_any_host;                      /* see below [only to hosts named by a pattern other than "*"] */
     int64_t attempts;                            /* of a request without progress, in a row [6] */
     int64_t first_wait_ms, wait_max_ms;          /* before the second attempt, doubled each time [200, 20000] */

@@ -85,7 +85,8 @@ static bool begin_ranges(struct http_answer *a)
     }
     if (!a->have_range || a->range.unsatisfied || (!a->known && !a->range.total_known)) {
         (void)error_set(&a->e, STATUS_REMOTE, "a part of the file came %s",
-                        a->have_range ? "without its size in Content-Range" : "without a Content-Range that can be read");
+                        a->have_range ? "without its size in Content-Range"
+                                      : "without a Content-Range that can be read");
         return broken(a, false);
     }
     if (!a->known)
@@ -140,8 +141,8 @@ static bool end_of_headers(struct http_answer *a, long status)
     if (status != 200 && status != 206)
         return true;
     if (a->encoded) {
-        (void)error_set(&a->e, STATUS_UNSUPPORTED, "the server packs the file under way (Content-Encoding), so that its "
-                        "bytes have no offsets");
+        (void)error_set(&a->e, STATUS_UNSUPPORTED, "the server packs the file under way (Content-Encoding), so that "
+                        "its bytes have no offsets");
         return broken(a, false);
     }
     if (!is_same_file(a))

@@ -58,8 +58,8 @@ size_t http_pieces_text(const struct http_piece *p, size_t n, size_t spans_max, 
             continue;
         }
         if (end > 0) {
-            at += (size_t)snprintf(out + at, HTTP_RANGE_TEXT_MAX - at, "%s%" PRIu64 "-%" PRIu64, spans ? "," : "", first,
-                                   end - 1);
+            at += (size_t)snprintf(out + at, HTTP_RANGE_TEXT_MAX - at, "%s%" PRIu64 "-%" PRIu64, spans ? "," : "",
+                                   first, end - 1);
             if (++spans == spans_max)
                 return spans;
         }

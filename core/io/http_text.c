@@ -145,8 +145,8 @@ static enum status take_header(struct multipart *m, size_t len, struct error *e)
     if (m->have_range || !content_range_parse(value.data, value.len, &range) || range.unsatisfied)
         return error_set(e, STATUS_FORMAT, "a part of a multipart answer with a broken Content-Range");
     if (range.total_known ? range.total != m->size : range.last >= m->size)
-        return error_set(e, STATUS_IO, "the file has changed since it was opened: an answer speaks of another size than %"
-                         PRIu64 " bytes", m->size);
+        return error_set(e, STATUS_IO, "the file has changed since it was opened: an answer speaks of another size "
+                         "than %" PRIu64 " bytes", m->size);
     m->have_range = true;
     m->at = range.first;
     m->left = range.last - range.first + 1;

@@ -37,6 +37,13 @@ struct https_target {
     struct policy_grant grant;
 };
 
+enum https_verdict { VERDICT_DONE, VERDICT_GO_ON, VERDICT_RETRY, VERDICT_FAIL };
+
+/* An answer that brought no part of the file.  GO_ON: the request, and *target, go to where `location` (absolute, may
+ * be NULL) points, which the policy allows; otherwise `e` is set. */
+enum https_verdict https_judge_status(struct https_request *r, struct https_target *target, long code,
+                                      const char *location, struct error *e);
+
 struct https_engine;
 
 /* Connections to one file, and the thread that drives them.  `origin` and what it points to are copied;

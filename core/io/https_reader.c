@@ -60,7 +60,8 @@ static const struct source_ops https_ops = {read_https, close_https};
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-/* The header line for the bearer token of the environment, as the WLCG's token discovery has it; NULL: there is none. */
+/* The header line for the bearer token of the environment, as the WLCG's token discovery has it; NULL: there is
+ * none. */
 static enum status find_token(char **out, struct error *e)
 {
     static const char header[] = "Authorization: Bearer ";
@@ -90,8 +91,9 @@ static enum status find_token(char **out, struct error *e)
             status = error_set(e, STATUS_NOMEM, "no memory");
     }
     buf_fini(&b);
-    return status == STATUS_OK ? STATUS_OK
-                               : error_wrap(e, "the bearer token of %s", text && *text ? "BEARER_TOKEN" : "BEARER_TOKEN_FILE");
+    if (status != STATUS_OK)
+        (void)error_wrap(e, "the bearer token of %s", text && *text ? "BEARER_TOKEN" : "BEARER_TOKEN_FILE");
+    return status;
 }
 
 /* What opening found becomes a source: the cache over ranges, or the temporary file.  Takes `s` on OK. */

@@ -55,7 +55,8 @@ static uint32_t be32_at(const uint8_t *p)
 static enum address_kind kind6(const uint8_t a[16])
 {
     static const uint8_t zeros[15] = {0}, mapped[12] = {[10] = 0xFF, [11] = 0xFF},
-                         nat64[12] = {0x00, 0x64, 0xFF, 0x9B}, aws[16] = {0xFD, 0x00, 0x0E, 0xC2, [14] = 2, [15] = 0x54};
+                         nat64[12] = {0x00, 0x64, 0xFF, 0x9B},
+                         aws[16] = {0xFD, 0x00, 0x0E, 0xC2, [14] = 0x02, [15] = 0x54};
     if (memcmp(a, aws, 16) == 0)                         /* Amazon's metadata */
         return ADDRESS_NEVER;
     if (memcmp(a, zeros, 15) == 0)
@@ -233,8 +234,8 @@ enum status policy_check_address(const char *host, const struct sockaddr *a, con
                          "metadata, multicast or none)", host);
     if (kind == ADDRESS_LOCAL && !grant->named) {
         pthread_mutex_lock(&lock);
-        (void)error_set(e, STATUS_FORBIDDEN, "the host %s has a loopback or private address: name the host itself in %s",
-                        host, now.setting);
+        (void)error_set(e, STATUS_FORBIDDEN, "the host %s has a loopback or private address: name the host itself in "
+                        "%s", host, now.setting);
         pthread_mutex_unlock(&lock);
         return STATUS_FORBIDDEN;
     }

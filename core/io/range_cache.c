@@ -3,18 +3,19 @@
  * Blocks of a file in memory, least recently used first out.  A read walks its ranges in windows of blocks: pins those
  * that are there, claims and fetches those that are not in one call, waits for those that another thread is fetching,
  * copies outside the lock, and unpins.  The next window, and where reads follow each other the blocks to come, are
- * fetched meanwhile by two threads of the cache's own (one's batch is under way while the other's is asked for), so that
- * the wire never waits for the reader. */
+ * fetched meanwhile by two threads of the cache's own (one's batch is under way while the other's is asked for), so
+ * that the wire never waits for the reader. */
 #include "core/io/range_cache.h"
 
-#include <errno.h>
+#include "core/io/read_streams.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { WINDOW_MAX = 64, AHEAD_QUEUE = 2 * WINDOW_MAX, AHEAD_THREADS = 2, STREAMS = 8, STREAM_SLACK = 8, BLOCKS_MIN = 8 };
+enum { WINDOW_MAX = 64, AHEAD_QUEUE = 2 * WINDOW_MAX, AHEAD_THREADS = 2, BLOCKS_MIN = 8 };
 
 enum block_state { BLOCK_EMPTY, BLOCK_LOADING, BLOCK_READY, BLOCK_FAILED };
 
@@ -25,12 +26,6 @@ struct block {
     uint32_t pins;                               /* a pinned block keeps its index and its bytes */
     int32_t next;                                /* in its hash chain, -1: end */
     uint8_t *data;
-};
-
-/* One place in the file from which somebody reads onwards. */
-struct stream {
-    uint64_t front, ahead_end, used;             /* blocks; front: one behind the last one read */
-    unsigned streak;                             /* reads that followed each other */
 };
 
 struct range_cache {
@@ -44,7 +39,7 @@ struct range_cache {
     struct block *blocks;
     int32_t *heads;
     uint64_t tick;
-    struct stream streams[STREAMS];
+    struct read_streams streams;
     uint64_t queue[AHEAD_QUEUE];                 /* blocks to fetch ahead, a ring */
     size_t queue_first, queue_len;
     bool read_ahead;
@@ -209,38 +204,12 @@ static void enqueue_ahead(struct range_cache *c, uint64_t index)
     pthread_cond_signal(&c->work);
 }
 
-/* A read touched `touched` blocks of [first, end).  Where it carries on from one before, and leaves out less than half
- * of the way, the blocks behind it are wanted soon: at first as many as the read had, then more, up to two windows. */
 static void note_read(struct range_cache *c, uint64_t first, uint64_t end, uint64_t touched)
 {
-    struct stream *s = &c->streams[0];
-    for (size_t i = 0; i < STREAMS; i++) {
-        struct stream *t = &c->streams[i];
-        if (t->used > 0 && first <= t->front + STREAM_SLACK && first + STREAM_SLACK >= t->front) {
-            s = t;
-            break;
-        }
-        if (t->used < s->used)
-            s = t;
-    }
-    bool carries_on = s->used > 0 && first <= s->front + STREAM_SLACK && first + STREAM_SLACK >= s->front;
-    s->used = ++c->tick;
-    if (!carries_on) {
-        *s = (struct stream){.front = end, .used = c->tick};
-        return;
-    }
-    if (end <= s->front)
-        return;
-    s->streak = touched * 2 >= end - first ? s->streak + 1 : 0;
-    s->front = end;
-    if (s->streak < 2)
-        return;
-    uint64_t ahead = (end - first) << (s->streak < 8 ? s->streak - 1 : 7), from = s->ahead_end > end ? s->ahead_end : end;
-    ahead = ahead < 2 * c->window ? ahead : 2 * c->window;
-    if (from > end + ahead / 2)                  /* in few large requests, not one whenever a block has been read */
-        return;
-    for (s->ahead_end = from; s->ahead_end < end + ahead; s->ahead_end++)
-        enqueue_ahead(c, s->ahead_end);
+    uint64_t from, to;
+    if (read_streams_note(&c->streams, first, end, touched, 2 * c->window, &from, &to))
+        for (; from < to; from++)
+            enqueue_ahead(c, from);
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */

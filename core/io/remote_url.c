@@ -19,8 +19,8 @@ static enum status check_text(const uint8_t *text, size_t len, struct error *e)
         return error_set(e, STATUS_ARGUMENT, "a URL of %zu bytes, at most %d are allowed", len, REMOTE_URL_BYTES_MAX);
     for (size_t i = 0; i < len; i++)
         if (text[i] <= ' ' || text[i] >= 127 || text[i] == '\\')
-            return error_set(e, STATUS_ARGUMENT, "a URL with byte 0x%02X at %zu: write spaces, backslashes, control and "
-                             "non-ASCII characters as %%NN", text[i], i);
+            return error_set(e, STATUS_ARGUMENT, "a URL with byte 0x%02X at %zu: write spaces, backslashes, control "
+                             "and non-ASCII characters as %%NN", text[i], i);
     return STATUS_OK;
 }
 

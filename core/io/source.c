@@ -43,8 +43,8 @@ enum status source_open_cancellable(const char *url, bool (*cancelled)(void *ctx
     for (const struct scheme *s = schemes; s < schemes + ARRAY_LEN(schemes); s++)
         if (strlen(s->name) == n && strncasecmp(s->name, url, n) == 0)
             return s->open(url, &cancel, out, e);
-    return error_set(e, STATUS_UNSUPPORTED, "%.*s:// is not known: give a path, or a file://, http(s):// or root(s):// URL", n > 32 ? 32 : (int)n,
-                     url);
+    return error_set(e, STATUS_UNSUPPORTED, "%.*s:// is not known: give a path, or a file://, http(s):// or root(s):// "
+                     "URL", n > 32 ? 32 : (int)n, url);
 }
 
 void source_set_name(struct source *s, const char *url)

@@ -164,11 +164,9 @@ static void end_transfer(struct https_engine *t, struct slot *slot)
 
 /* ---- what an answer means ---------------------------------------------------------------------------------- */
 
-enum verdict { VERDICT_DONE, VERDICT_GO_ON, VERDICT_RETRY, VERDICT_FAIL };
-
-static enum verdict judge_transport(const struct slot *slot, CURLcode result, struct error *e)
+static enum https_verdict judge_transport(const struct slot *slot, CURLcode result, struct error *e)
 {
-    enum verdict v = VERDICT_RETRY;
+    enum https_verdict v = VERDICT_RETRY;
     enum status status = STATUS_REMOTE;
     if (slot->refused.status != STATUS_OK && result == CURLE_COULDNT_CONNECT) {
         *e = slot->refused;
@@ -196,65 +194,9 @@ static enum verdict judge_transport(const struct slot *slot, CURLcode result, st
     return v;
 }
 
-/* The request goes to where the answer points, if that is allowed. */
-static enum verdict follow(struct https_request *r, struct slot *slot, struct error *e)
-{
-    char *location = NULL;
-    struct https_target to;
-    const char *from = slot->target.host.host;
-    curl_easy_getinfo(slot->easy, CURLINFO_REDIRECT_URL, &location);
-    if (!location || ++r->n_redirects > HTTPS_REDIRECTS_MAX) {
-        (void)error_set(e, STATUS_REMOTE, "%s redirects %s", from, location ? "too often" : "to nowhere");
-        return VERDICT_FAIL;
-    }
-    size_t len = strlen(location);
-    if (remote_url_parse((const uint8_t *)location, len, &to.host, e) != STATUS_OK ||
-        strncmp(to.host.scheme, "http", 4) != 0) {
-        (void)error_set(e, STATUS_FORBIDDEN, "%s redirects to what is no http:// or https:// URL of a plain host", from);
-        return VERDICT_FAIL;
-    }
-    if (policy_check_host(&to.host, &to.grant, e) != STATUS_OK) {
-        (void)error_wrap(e, "%s redirects elsewhere", from);
-        return VERDICT_FAIL;
-    }
-    char *copy = mem_alloc(len + 1);
-    if (!copy) {
-        (void)error_set(e, STATUS_NOMEM, "no memory for a redirect");
-        return VERDICT_FAIL;
-    }
-    memcpy(copy, location, len + 1);
-    mem_free(r->url);
-    r->url = copy;
-    slot->target = to;
-    slot->target.url = copy;
-    return VERDICT_GO_ON;
-}
-
-static enum verdict judge_status(struct https_request *r, struct slot *slot, struct error *e)
-{
-    const char *host = slot->target.host.host;
-    long code = 0;
-    curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &code);
-    if ((code >= 301 && code <= 303) || code == 307 || code == 308)
-        return follow(r, slot, e);
-    if (code == 404 || code == 410) {
-        (void)error_set(e, STATUS_NOTFOUND, "%s has no such file (HTTP %ld)", host, code);
-    } else if (code == 401 || code == 403) {
-        (void)error_set(e, STATUS_FORBIDDEN, "%s does not allow to read it (HTTP %ld): a bearer token goes into "
-                        "BEARER_TOKEN or BEARER_TOKEN_FILE", host, code);
-    } else if (code == 416) {
-        (void)error_set(e, STATUS_IO, "%s says that the range lies outside the file (HTTP 416): has it become shorter?",
-                        host);
-    } else {
-        (void)error_set(e, STATUS_REMOTE, "%s answers with HTTP %ld", host, code);
-        if (code >= 500 || code == 408 || code == 425 || code == 429)
-            return VERDICT_RETRY;
-    }
-    return VERDICT_FAIL;
-}
-
 /* All that was asked for is there, or what is there is worth another request. */
-static enum verdict judge_pieces(struct https_engine *t, struct https_request *r, struct slot *slot, struct error *e)
+static enum https_verdict judge_pieces(struct https_engine *t, struct https_request *r, struct slot *slot,
+                                       struct error *e)
 {
     const struct http_answer *a = &slot->answer;
     size_t n_unfinished = 0;
@@ -274,14 +216,17 @@ static enum verdict judge_pieces(struct https_engine *t, struct https_request *r
         if (n_unfinished < slot->n_unfinished)
             return VERDICT_GO_ON;
     }
-    (void)error_set(e, STATUS_REMOTE, "%s answered with other or fewer bytes than were asked for", slot->target.host.host);
+    (void)error_set(e, STATUS_REMOTE, "%s answered with other or fewer bytes than were asked for",
+                    slot->target.host.host);
     return VERDICT_RETRY;
 }
 
-static enum verdict judge(struct https_engine *t, struct https_request *r, struct slot *slot, CURLcode result,
+static enum https_verdict judge(struct https_engine *t, struct https_request *r, struct slot *slot, CURLcode result,
                           struct error *e)
 {
     struct http_answer *a = &slot->answer;
+    long code = 0;
+    char *location = NULL;
     switch (a->outcome) {
     case ANSWER_BROKEN:
         *e = a->e;
@@ -293,7 +238,9 @@ static enum verdict judge(struct https_engine *t, struct https_request *r, struc
         t->known = a->identity;
         return VERDICT_DONE;
     case ANSWER_IGNORED:
-        return judge_status(r, slot, e);
+        curl_easy_getinfo(slot->easy, CURLINFO_RESPONSE_CODE, &code);
+        curl_easy_getinfo(slot->easy, CURLINFO_REDIRECT_URL, &location);
+        return https_judge_status(r, &slot->target, code, location, e);
     default:
         break;
     }
@@ -372,7 +319,7 @@ static void finish_transfer(struct https_engine *t, struct slot *slot, CURLcode 
 {
     struct https_request *r = slot->request;
     struct error e = {.status = STATUS_OK};
-    enum verdict v = judge(t, r, slot, result, &e);
+    enum https_verdict v = judge(t, r, slot, result, &e);
     t->counted->n_bytes += slot->answer.useful;
     r->progress += t->opened ? slot->answer.useful : 0;      /* a whole file starts from nothing again */
     if (v == VERDICT_FAIL && slot->elsewhere && slot->answer.outcome == ANSWER_IGNORED && e.status != STATUS_NOMEM &&

@@ -239,13 +239,17 @@ static enum status wait_for_progress(struct xroot *x, const struct source_cancel
 static size_t run_length(const struct source_range *ranges, size_t n, size_t done)
 {
     size_t len = ranges[0].len - done;
-    for (size_t i = 1; i < n && len < JOB_BYTES_MAX && ranges[i].offset == ranges[i - 1].offset + ranges[i - 1].len; i++)
+    for (size_t i = 1; i < n && len < JOB_BYTES_MAX; i++) {
+        if (ranges[i].offset != ranges[i - 1].offset + ranges[i - 1].len)
+            break;
         len += ranges[i].len;
+    }
     return len < JOB_BYTES_MAX ? len : JOB_BYTES_MAX;
 }
 
 /* Hands `jobs` over and waits for all; called with the lock. */
-static enum status run_jobs(struct xroot *x, struct job **jobs, size_t n, const struct source_cancel *c, struct error *e)
+static enum status run_jobs(struct xroot *x, struct job **jobs, size_t n, const struct source_cancel *c,
+                            struct error *e)
 {
     struct job **end = &x->queue;
     while (*end)
@@ -377,7 +381,8 @@ static enum status check_path(const char *text, const struct remote_url *u, stru
         return error_set(e, STATUS_ARGUMENT, "a root:// URL without a path: write root://host//folder/name");
     for (const char *p = query; p; p = strpbrk(p + 1, "?&"))
         if (strncasecmp(p + 1, "xrd", 3) == 0)
-            return error_set(e, STATUS_ARGUMENT, "a root:// URL with parameters for the client (xrd...) is not accepted");
+            return error_set(e, STATUS_ARGUMENT, "a root:// URL with parameters for the client (xrd...) is not "
+                             "accepted");
     if ((len > 6 && strncasecmp(path + len - 6, ".meta4", 6) == 0) ||
         (len > 9 && strncasecmp(path + len - 9, ".metalink", 9) == 0))
         return error_set(e, STATUS_UNSUPPORTED, "metalinks are not followed: give the file's own URL");

@@ -29,8 +29,8 @@ static void load(void)
     for (size_t i = 0; !(chosen && *chosen) && !handle && i < ARRAY_LEN(names); i++)
         handle = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!handle) {
-        snprintf(why_not, sizeof why_not, "root:// needs XRootD's client library (libXrdPosixPreload.so), which cannot be "
-                 "loaded: install it (Debian: apt-get install libxrdposix3)%s",
+        snprintf(why_not, sizeof why_not, "root:// needs XRootD's client library (libXrdPosixPreload.so), which cannot "
+                 "be loaded: install it (Debian: apt-get install libxrdposix3)%s",
                  chosen && *chosen ? " or correct DLT_XROOTD_LIBRARY" : "");
         return;
     }

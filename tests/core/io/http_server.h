@@ -24,7 +24,7 @@ struct server_range {
 };
 
 struct server_request {
-    size_t number;                               /* from 0, in order of arrival */
+    size_t number; /* from 0, in order of arrival */
     char path[512], host[128], authorization[128], range[2048];
     struct server_range ranges[SERVER_RANGES_MAX];
     size_t n_ranges;
@@ -32,22 +32,22 @@ struct server_request {
 
 /* Zero: as it should be. */
 struct server_reply {
-    int status;                                  /* other than 200 and 206: an error with a short body */
-    const char *headers;                         /* more lines, each with its CR LF */
-    const uint8_t *content;                      /* another content of the same or another size */
+    int status;             /* other than 200 and 206: an error with a short body */
+    const char *headers;    /* more lines, each with its CR LF */
+    const uint8_t *content; /* another content of the same or another size */
     size_t size;
-    bool no_ranges;                              /* 200 and everything */
-    bool no_several;                             /* 200 where several ranges were asked for */
+    bool no_ranges;  /* 200 and everything */
+    bool no_several; /* 200 where several ranges were asked for */
     bool first_range_only, reversed, skip_a_part, junk_between_parts;
-    bool chunked, close_delimited;               /* of whole answers */
+    bool chunked, close_delimited; /* of whole answers */
     bool no_content_range;
-    int64_t shift;                               /* added to what Content-Range says */
-    int64_t total_add;                           /* likewise to its total */
-    int64_t length_add;                          /* likewise to Content-Length */
-    size_t cut_after;                            /* drops the connection after so many bytes of body; 0: never */
-    bool drip;                                   /* a byte every 20 ms */
-    bool silent;                                 /* never answers */
-    bool hang_up;                                /* closes without an answer */
+    int64_t shift;      /* added to what Content-Range says */
+    int64_t total_add;  /* likewise to its total */
+    int64_t length_add; /* likewise to Content-Length */
+    size_t cut_after;   /* drops the connection after so many bytes of body; 0: never */
+    bool drip;          /* a byte every 20 ms */
+    bool silent;        /* never answers */
+    bool hang_up;       /* closes without an answer */
 };
 
 struct server;
@@ -56,15 +56,15 @@ typedef void server_script(struct server *s, const struct server_request *reques
 struct server {
     const uint8_t *content;
     size_t size;
-    server_script *_Atomic script;               /* NULL: a good server; called under the lock */
+    server_script *_Atomic script; /* NULL: a good server; called under the lock */
     int port, fd;
     atomic_bool stopping;
     pthread_mutex_t lock;
     pthread_t thread, threads[SERVER_CONNECTIONS_MAX];
     int fds[SERVER_CONNECTIONS_MAX];
     size_t n_connections, n_open, n_open_max;
-    atomic_size_t n_requests, n_several;         /* n_several: that asked for more than one range */
-    atomic_size_t marker;                        /* the script's own */
+    atomic_size_t n_requests, n_several; /* n_several: that asked for more than one range */
+    atomic_size_t marker;                /* the script's own */
     char last_range[2048], last_authorization[128];
 };
 
@@ -115,35 +115,42 @@ static bool server_send_body(struct server_body *b, const void *data, size_t len
 static size_t server_part_header(const struct server_reply *r, const struct server_range *range, size_t size, char *out,
                                  size_t cap)
 {
-    return (size_t)snprintf(out, cap, "\r\n--frontier\r\nContent-Type: application/octet-stream\r\n"
-                            "Content-Range: bytes %lld-%lld/%lld\r\n\r\n", (long long)range->first + r->shift,
-                            (long long)range->last + r->shift, (long long)size + r->total_add);
+    return (size_t)snprintf(out, cap,
+                            "\r\n--frontier\r\nContent-Type: application/octet-stream\r\n"
+                            "Content-Range: bytes %lld-%lld/%lld\r\n\r\n",
+                            (long long)range->first + r->shift, (long long)range->last + r->shift,
+                            (long long)size + r->total_add);
 }
 
-static bool server_send_several(struct server_body *b, const struct server_request *q, const uint8_t *content, size_t size)
+static bool server_send_several(struct server_body *b, const struct server_request *q, const uint8_t *content,
+                                size_t size)
 {
     static const char end[] = "\r\n--frontier--\r\n";
     const struct server_reply *r = b->reply;
     char head[1024], part[512];
     size_t length = strlen(end), n = q->n_ranges - r->skip_a_part;
     for (size_t i = 0; i < n; i++)
-        length += server_part_header(r, &q->ranges[i], size, part, sizeof part) + q->ranges[i].last - q->ranges[i].first + 1 +
-                  (r->junk_between_parts ? 4 : 0);
-    snprintf(head, sizeof head, "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=frontier\r\n"
-             "Content-Length: %lld\r\n%s\r\n", (long long)length + r->length_add, r->headers ? r->headers : "");
+        length += server_part_header(r, &q->ranges[i], size, part, sizeof part) + q->ranges[i].last -
+                  q->ranges[i].first + 1 + (r->junk_between_parts ? 4 : 0);
+    snprintf(head, sizeof head,
+             "HTTP/1.1 206 Partial Content\r\nContent-Type: multipart/byteranges; boundary=frontier\r\n"
+             "Content-Length: %lld\r\n%s\r\n",
+             (long long)length + r->length_add, r->headers ? r->headers : "");
     if (!server_send(b->fd, head, strlen(head)))
         return false;
     for (size_t k = 0; k < n; k++) {
         const struct server_range *range = &q->ranges[r->reversed ? n - 1 - k : k];
         size_t len = server_part_header(r, range, size, part, sizeof part);
-        if (!server_send_body(b, part, len) || !server_send_body(b, content + range->first, range->last - range->first + 1) ||
+        if (!server_send_body(b, part, len) ||
+            !server_send_body(b, content + range->first, range->last - range->first + 1) ||
             (r->junk_between_parts && !server_send_body(b, "junk", 4)))
             return false;
     }
     return server_send_body(b, end, strlen(end));
 }
 
-static bool server_send_one(struct server_body *b, const struct server_range *range, const uint8_t *content, size_t size)
+static bool server_send_one(struct server_body *b, const struct server_range *range, const uint8_t *content,
+                            size_t size)
 {
     const struct server_reply *r = b->reply;
     char head[1024], content_range[128] = "";
@@ -279,7 +286,7 @@ static void *server_run_connection(void *arg)
             continue;
         if (!server_answer(s, c.fd, head))
             break;
-        len = 0;                                 /* nobody pipelines */
+        len = 0; /* nobody pipelines */
     }
     free(head);
     pthread_mutex_lock(&s->lock);

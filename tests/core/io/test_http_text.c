@@ -25,10 +25,28 @@ static void test_content_ranges(void **state)
     assert_true(parse_range("bytes */0", &r));
     assert_true(r.unsatisfied && r.total == 0);
     assert_true(parse_range("bytes 1-999999999999999998/999999999999999999", &r));
-    static const char *const bad[] = {
-        "", "bytes", "bytes ", "bytes 1", "bytes 1-", "bytes 1-2", "bytes 1-2/", "bytes -2/3", "bytes 2-1/3", "bytes 0-3/3",
-        "bytes 0-0/0", "bytes */*", "bytes 0-1/2x", "bytes 0-1/2 ", "items 0-1/2", "bytes=0-1/2", "bytes0-1/2",
-        "bytes 0-1000000000000000000/*", "bytes 0-1/18446744073709551617", "bytes +0-1/2", "bytes 0 -1/2", "bytes 0x0-1/2"};
+    static const char *const bad[] = {"",
+                                      "bytes",
+                                      "bytes ",
+                                      "bytes 1",
+                                      "bytes 1-",
+                                      "bytes 1-2",
+                                      "bytes 1-2/",
+                                      "bytes -2/3",
+                                      "bytes 2-1/3",
+                                      "bytes 0-3/3",
+                                      "bytes 0-0/0",
+                                      "bytes */*",
+                                      "bytes 0-1/2x",
+                                      "bytes 0-1/2 ",
+                                      "items 0-1/2",
+                                      "bytes=0-1/2",
+                                      "bytes0-1/2",
+                                      "bytes 0-1000000000000000000/*",
+                                      "bytes 0-1/18446744073709551617",
+                                      "bytes +0-1/2",
+                                      "bytes 0 -1/2",
+                                      "bytes 0x0-1/2"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         if (parse_range(bad[i], &r))
             fail_msg("\"%s\" was accepted", bad[i]);
@@ -52,11 +70,18 @@ static void test_boundaries(void **state)
 {
     (void)state;
     char out[HTTP_BOUNDARY_BYTES_MAX + 1], text[200];
-    static const struct { const char *type, *boundary; } cases[] = {
-        {"multipart/byteranges; boundary=THIS", "THIS"}, {"Multipart/ByteRanges;Boundary=\"a b\"", "a b"},
-        {"multipart/byteranges; boundary=x; other=1", "x"}, {"multipart/byteranges", NULL},
-        {"multipart/byteranges; boundary=", NULL}, {"multipart/byteranges; boundary=\"", NULL},
-        {"multipart/byteranges; boundary=\"x", NULL}, {"multipart/mixed; boundary=x", NULL}, {"text/html", NULL}, {"", NULL}};
+    static const struct {
+        const char *type, *boundary;
+    } cases[] = {{"multipart/byteranges; boundary=THIS", "THIS"},
+                 {"Multipart/ByteRanges;Boundary=\"a b\"", "a b"},
+                 {"multipart/byteranges; boundary=x; other=1", "x"},
+                 {"multipart/byteranges", NULL},
+                 {"multipart/byteranges; boundary=", NULL},
+                 {"multipart/byteranges; boundary=\"", NULL},
+                 {"multipart/byteranges; boundary=\"x", NULL},
+                 {"multipart/mixed; boundary=x", NULL},
+                 {"text/html", NULL},
+                 {"", NULL}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         bool found = multipart_boundary((const uint8_t *)cases[i].type, strlen(cases[i].type), out);
         assert_int_equal(found, cases[i].boundary != NULL);
@@ -92,8 +117,9 @@ static enum status push(const char *text, uint64_t size, size_t step, struct mul
 static void test_parts_arrive_in_pieces_of_any_size(void **state)
 {
     (void)state;
-    static const char body[] = "preamble\r\n--B\r\nContent-Type: x\r\nContent-Range: bytes 10-14/100\r\n\r\nhello\r\n--B  \r\n"
-                               "content-range: bytes 0-2/*\r\n\r\n--B\r\n--B\nContent-Range: bytes 20-21/100\n\nab\n--B--\r\nepilogue";
+    static const char body[] =
+        "preamble\r\n--B\r\nContent-Type: x\r\nContent-Range: bytes 10-14/100\r\n\r\nhello\r\n--B  \r\n"
+        "content-range: bytes 0-2/*\r\n\r\n--B\r\n--B\nContent-Range: bytes 20-21/100\n\nab\n--B--\r\nepilogue";
     struct multipart m;
     struct error e;
     for (size_t step = 1; step < sizeof body; step++) {
@@ -106,15 +132,19 @@ static void test_parts_arrive_in_pieces_of_any_size(void **state)
 static void test_malformed_parts_are_errors(void **state)
 {
     (void)state;
-    static const struct { const char *body; enum status status; } cases[] = {
-        {"--B\r\n\r\nhello", STATUS_FORMAT},                                                     /* no range */
-        {"--B\r\nContent-Range: bytes 0-4/99\r\n\r\nhello", STATUS_IO},                            /* another size */
+    static const struct {
+        const char *body;
+        enum status status;
+    } cases[] = {
+        {"--B\r\n\r\nhello", STATUS_FORMAT},                            /* no range */
+        {"--B\r\nContent-Range: bytes 0-4/99\r\n\r\nhello", STATUS_IO}, /* another size */
         {"--B\r\nContent-Range: bytes 98-100/*\r\n\r\nhel", STATUS_IO},
         {"--B\r\nContent-Range: bytes 4-0/100\r\n\r\nhello", STATUS_FORMAT},
         {"--B\r\nContent-Range: bytes */100\r\n\r\nhello", STATUS_FORMAT},
         {"--B\r\nContent-Range: bytes 0-4/100\r\nContent-Range: bytes 0-4/100\r\n\r\nhello", STATUS_FORMAT},
-        {"--B\r\nContent-Range: bytes 0-4/100\r\n\r\nhello world\r\n--B--\r\n", STATUS_FORMAT},    /* longer than its range */
-        {"--B\r\nContent-Range: bytes 0-4/100\r\n\r\nhel\r\n--B\r\n\r\n", STATUS_FORMAT},          /* shorter */
+        {"--B\r\nContent-Range: bytes 0-4/100\r\n\r\nhello world\r\n--B--\r\n",
+         STATUS_FORMAT},                                                                  /* longer than its range */
+        {"--B\r\nContent-Range: bytes 0-4/100\r\n\r\nhel\r\n--B\r\n\r\n", STATUS_FORMAT}, /* shorter */
         {"a\nb\nc\nd\ne\nf\ng\nh\ni\nj\nk\nl\nm\nn\no\np\nq\n", STATUS_FORMAT},
     };
     struct multipart m;
@@ -148,8 +178,8 @@ static void test_pieces_ask_for_what_is_missing(void **state)
     assert_int_equal(http_pieces_take(p, 3, 1, 16), 1);
     uint8_t bytes[150];
     memset(bytes, 7, sizeof bytes);
-    assert_int_equal(http_pieces_deliver(p, 3, 50, bytes, 150), 100);        /* more than was asked for, on both sides */
-    assert_int_equal(http_pieces_deliver(p, 3, 210, bytes, 20), 0);          /* behind a hole */
+    assert_int_equal(http_pieces_deliver(p, 3, 50, bytes, 150), 100); /* more than was asked for, on both sides */
+    assert_int_equal(http_pieces_deliver(p, 3, 210, bytes, 20), 0);   /* behind a hole */
     assert_int_equal(http_pieces_deliver(p, 3, 190, bytes, 30), 20);
     assert_int_equal(http_pieces_text(p, 3, 16, text), 2);
     assert_string_equal(text, "220-299,500-549");

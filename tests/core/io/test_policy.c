@@ -19,7 +19,11 @@ static struct remote_url parse(const char *text)
 static void test_urls_are_taken_apart(void **state)
 {
     (void)state;
-    static const struct { const char *text, *scheme, *host; int port; const char *path; } cases[] = {
+    static const struct {
+        const char *text, *scheme, *host;
+        int port;
+        const char *path;
+    } cases[] = {
         {"http://Host.CERN.ch/a/b.root?x=@1", "http", "host.cern.ch", 80, "/a/b.root?x=@1"},
         {"HTTPS://host:8443", "https", "host", 8443, ""},
         {"https://host?q", "https", "host", 443, "?q"},
@@ -43,12 +47,43 @@ static void test_urls_that_two_parsers_could_read_differently_are_refused(void *
 {
     (void)state;
     static const char *const bad[] = {
-        "http:/host/", "host/a", "http://", "http:///a", "http://?", "http://:80/", "http://.", "http://..", "http://a..b/",
-        "http://.a/", "http://a../", "http://user@host/", "http://user:pass@host/", "http://@host/", "http://host:/",
-        "http://host:0/", "http://host:65536/", "http://host:1e3/", "http://host:+80/", "http://host:000080/",
-        "http://host:80:80/", "http://ho st/", "http://host\t/", "http://host\\@other/", "http://h\xC3\xB6st/",
-        "http://h%6Fst/", "http://[::1/", "http://[::1]x/", "http://[fe80::1%eth0]/", "http://[1.2.3.4]/", "http://[]/",
-        "http://ho*st/", "http://ho,st/", "http://::1/", "http://a\r\nb/", "http://host/a b", "http://host/\x7F",
+        "http:/host/",
+        "host/a",
+        "http://",
+        "http:///a",
+        "http://?",
+        "http://:80/",
+        "http://.",
+        "http://..",
+        "http://a..b/",
+        "http://.a/",
+        "http://a../",
+        "http://user@host/",
+        "http://user:pass@host/",
+        "http://@host/",
+        "http://host:/",
+        "http://host:0/",
+        "http://host:65536/",
+        "http://host:1e3/",
+        "http://host:+80/",
+        "http://host:000080/",
+        "http://host:80:80/",
+        "http://ho st/",
+        "http://host\t/",
+        "http://host\\@other/",
+        "http://h\xC3\xB6st/",
+        "http://h%6Fst/",
+        "http://[::1/",
+        "http://[::1]x/",
+        "http://[fe80::1%eth0]/",
+        "http://[1.2.3.4]/",
+        "http://[]/",
+        "http://ho*st/",
+        "http://ho,st/",
+        "http://::1/",
+        "http://a\r\nb/",
+        "http://host/a b",
+        "http://host/\x7F",
     };
     struct remote_url u;
     struct error e;
@@ -72,7 +107,7 @@ static void test_host_names_have_at_most_255_characters(void **state)
         enum status s = remote_url_parse((const uint8_t *)text, (size_t)len, &u, &e);
         assert_int_equal(s, n <= 255 ? STATUS_OK : STATUS_ARGUMENT);
         if (s == STATUS_OK)
-            assert_int_equal(strlen(u.host), n);         /* never cut */
+            assert_int_equal(strlen(u.host), n); /* never cut */
     }
     assert_contains(e.text, "a host name of 300 characters, at most 255");
     int len = snprintf(text, sizeof text, "http://h/%0*d", REMOTE_URL_BYTES_MAX, 0);
@@ -93,16 +128,34 @@ static void test_addresses_are_public_local_or_never_connected_to(void **state)
 {
     (void)state;
     static const char *const kinds[][24] = {
-        [ADDRESS_PUBLIC] = {"128.142.0.1", "1.1.1.1", "172.15.255.255", "172.32.0.0", "192.167.255.255", "100.63.255.255",
-                            "100.128.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255", "2001:1458:201::1",
-                            "::ffff:1.1.1.1", "64:ff9b::1.1.1.1", "2002:101:101::1", "198.17.255.255", "198.20.0.0"},
+        [ADDRESS_PUBLIC] = {"128.142.0.1", "1.1.1.1", "172.15.255.255", "172.32.0.0", "192.167.255.255",
+                            "100.63.255.255", "100.128.0.0", "126.255.255.255", "128.0.0.0", "223.255.255.255",
+                            "2001:1458:201::1", "::ffff:1.1.1.1", "64:ff9b::1.1.1.1", "2002:101:101::1",
+                            "198.17.255.255", "198.20.0.0"},
         [ADDRESS_LOCAL] = {"127.0.0.1", "127.255.255.255", "10.1.2.3", "172.16.0.0", "172.31.255.255", "192.168.0.1",
                            "100.64.0.0", "198.18.0.1", "192.0.2.1", "::1", "fc00::1", "fdff::1", "fec0::1",
                            "::ffff:127.0.0.1", "64:ff9b::10.0.0.1", "2002:7f00:1::1", "64:ff9b:1::1", "100::1"},
-        [ADDRESS_NEVER] = {"169.254.0.0", "169.254.169.254", "169.254.255.255", "0.0.0.0", "0.1.2.3", "224.0.0.1",
-                           "255.255.255.255", "240.0.0.1", "100.100.100.200", "168.63.129.16", "192.0.0.192", "::",
-                           "fe80::1", "febf::1", "ff02::1", "fd00:ec2::254", "::ffff:169.254.169.254",
-                           "64:ff9b::169.254.169.254", "2002:a9fe:a9fe::1", "::127.0.0.1", "::ffff:0.0.0.0"},
+        [ADDRESS_NEVER] = {"169.254.0.0",
+                           "169.254.169.254",
+                           "169.254.255.255",
+                           "0.0.0.0",
+                           "0.1.2.3",
+                           "224.0.0.1",
+                           "255.255.255.255",
+                           "240.0.0.1",
+                           "100.100.100.200",
+                           "168.63.129.16",
+                           "192.0.0.192",
+                           "::",
+                           "fe80::1",
+                           "febf::1",
+                           "ff02::1",
+                           "fd00:ec2::254",
+                           "::ffff:169.254.169.254",
+                           "64:ff9b::169.254.169.254",
+                           "2002:a9fe:a9fe::1",
+                           "::127.0.0.1",
+                           "::ffff:0.0.0.0"},
     };
     for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
         for (size_t i = 0; kinds[kind][i]; i++)
@@ -134,7 +187,8 @@ static int allowed(const char *url)
 static void test_patterns_name_hosts_domains_and_ports(void **state)
 {
     (void)state;
-    static const char *const hosts[] = {"One.example", "*.cern.ch", "*:8080", "two.example:99", "[::1]:7", "*.d.org:443"};
+    static const char *const hosts[] = {"One.example",    "*.cern.ch", "*:8080",
+                                        "two.example:99", "[::1]:7",   "*.d.org:443"};
     struct error e;
     set_policy(hosts, ARRAY_LEN(hosts));
     assert_int_equal(allowed("http://one.EXAMPLE/"), 2);
@@ -161,8 +215,9 @@ static void test_malformed_patterns_leave_the_policy_as_it_was(void **state)
 {
     (void)state;
     static const char *const good[] = {"*"};
-    static const char *const bad[] = {"", "http://host", "host/", "*host", "a*.b", "*.", "**", "user@host", "host:", "host:x",
-                                      "*:0", "[::1", "::1", "ho st", "*.*", "a,b", "*@x"};
+    static const char *const bad[] = {"",    "http://host", "host/", "*host",  "a*.b", "*.",
+                                      "**",  "user@host",   "host:", "host:x", "*:0",  "[::1",
+                                      "::1", "ho st",       "*.*",   "a,b",    "*@x"};
     struct error e;
     set_policy(good, 1);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

@@ -16,9 +16,9 @@ static uint8_t content[FILE_BYTES];
 
 struct behind {
     struct source base;
-    atomic_size_t n_calls, n_blocks, fail_calls;         /* fail_calls: so many calls from now on fail */
-    atomic_size_t fetched[FILE_BYTES / BLOCK + 1];       /* how often each block was */
-    atomic_bool held;                                    /* calls wait while it is set */
+    atomic_size_t n_calls, n_blocks, fail_calls;   /* fail_calls: so many calls from now on fail */
+    atomic_size_t fetched[FILE_BYTES / BLOCK + 1]; /* how often each block was */
+    atomic_bool held;                              /* calls wait while it is set */
     atomic_size_t n_waiting;
     unsigned fail_one_in, delay_us;
 };
@@ -53,14 +53,15 @@ static enum status read_behind(struct source *s, const struct source_range *rang
 
 static void close_behind(struct source *s)
 {
-    (void)s;                                     /* the test's */
+    (void)s; /* the test's */
 }
 
 static const struct source_ops behind_ops = {read_behind, close_behind};
 
 static struct source *open_cache(struct behind *b, size_t n_blocks, bool read_ahead)
 {
-    struct range_cache_options o = {.block_bytes = BLOCK, .cache_bytes = n_blocks * BLOCK, .no_read_ahead = !read_ahead};
+    struct range_cache_options o = {
+        .block_bytes = BLOCK, .cache_bytes = n_blocks * BLOCK, .no_read_ahead = !read_ahead};
     struct source *s;
     struct error e;
     memset(b, 0, sizeof *b);
@@ -112,7 +113,8 @@ static void test_missing_blocks_of_a_read_come_in_one_call(void **state)
     assert_range(s, 8 * BLOCK, 5 * BLOCK);
     assert_int_equal(b.n_calls, 2);
     assert_int_equal(b.n_blocks, 5);
-    struct source_range ranges[] = {{150 * BLOCK, 20, data[0]}, {9 * BLOCK, 20, data[1]}, {100 * BLOCK - 10, 20, data[2]}};
+    struct source_range ranges[] = {
+        {150 * BLOCK, 20, data[0]}, {9 * BLOCK, 20, data[1]}, {100 * BLOCK - 10, 20, data[2]}};
     assert_ok(source_read_ranges(s, ranges, 3, &e), &e);
     assert_int_equal(b.n_calls, 3);
     assert_int_equal(b.n_blocks, 8);
@@ -142,7 +144,7 @@ static void test_reads_in_order_are_fetched_ahead(void **state)
     (void)state;
     struct behind b;
     struct source *s = open_cache(&b, 64, true);
-    b.delay_us = 2000;                           /* slow as a wire: the reader is the quicker one */
+    b.delay_us = 2000; /* slow as a wire: the reader is the quicker one */
     for (size_t at = 0; at < FILE_BYTES; at += 10)
         assert_range(s, at, FILE_BYTES - at < 10 ? FILE_BYTES - at : 10);
     assert_int_equal(source_counters(s).bytes, FILE_BYTES);
@@ -150,7 +152,7 @@ static void test_reads_in_order_are_fetched_ahead(void **state)
     source_close(s);
     s = open_cache(&b, 64, true);
     struct rng r = rng_stream(2, 0);
-    for (size_t i = 0; i < 100; i++)             /* but not those without order */
+    for (size_t i = 0; i < 100; i++) /* but not those without order */
         assert_range(s, rng_below(&r, 200) * BLOCK, 10);
     assert_true(b.n_blocks < 140);
     source_close(s);
@@ -256,7 +258,7 @@ static void test_threads_that_want_one_block_fetch_it_once(void **state)
         }
         while (b.n_waiting == 0)
             usleep(100);
-        usleep(20000);                           /* most of the others wait by now; whatever they do is right */
+        usleep(20000); /* most of the others wait by now; whatever they do is right */
         b.held = false;
         size_t n_failed = 0;
         for (size_t i = 0; i < 5; i++) {
@@ -265,7 +267,7 @@ static void test_threads_that_want_one_block_fetch_it_once(void **state)
             if (waiters[i].status == STATUS_OK)
                 assert_memory_equal(waiters[i].data, content + 50 * BLOCK, 10);
         }
-        assert_int_equal(n_failed, fails);       /* one thread's failure is not the others' */
+        assert_int_equal(n_failed, fails); /* one thread's failure is not the others' */
         assert_int_equal(b.fetched[50], 1);
         source_close(s);
     }

@@ -54,9 +54,9 @@ static void assert_reads_content(struct source *s)
 
 static void assert_refuses_what_lies_outside(struct source *s)
 {
-    static const struct source_range bad[] = {
-        {FILE_BYTES, 1, NULL}, {FILE_BYTES - 1, 2, NULL}, {0, FILE_BYTES + 1, NULL},
-        {UINT64_MAX, 1, NULL}, {UINT64_MAX - 1, 2, NULL}, {1, SIZE_MAX, NULL}};
+    static const struct source_range bad[] = {{FILE_BYTES, 1, NULL},     {FILE_BYTES - 1, 2, NULL},
+                                              {0, FILE_BYTES + 1, NULL}, {UINT64_MAX, 1, NULL},
+                                              {UINT64_MAX - 1, 2, NULL}, {1, SIZE_MAX, NULL}};
     struct error e;
     struct source_counters before = source_counters(s);
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -66,7 +66,7 @@ static void assert_refuses_what_lies_outside(struct source *s)
     uint8_t data[4] = {1, 2, 3, 4};
     struct source_range ranges[] = {{0, 4, data}, {FILE_BYTES, 1, data}};
     assert_status(source_read_ranges(s, ranges, 2, &e), STATUS_FORMAT, &e);
-    assert_int_equal(data[0], 1);                             /* all or nothing */
+    assert_int_equal(data[0], 1); /* all or nothing */
     assert_int_equal(source_counters(s).bytes, before.bytes);
 }
 
@@ -112,8 +112,8 @@ static void test_file_urls_name_absolute_paths_with_escapes(void **state)
         assert_reads_content(s);
         source_close(s);
     }
-    static const char *const bad[] = {"file://", "file://relative/a.root", "file:///a%", "file:///a%4", "file:///a%zz",
-                                      "file:///a%00b"};
+    static const char *const bad[] = {"file://",     "file://relative/a.root", "file:///a%",
+                                      "file:///a%4", "file:///a%zz",           "file:///a%00b"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_status(source_open(bad[i], &s, &e), STATUS_ARGUMENT, &e);
         assert_null(s);

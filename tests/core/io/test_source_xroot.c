@@ -21,16 +21,25 @@
 enum { CONTENT_BYTES = 3000000 };
 
 /* Request and answer codes of the XRootD protocol specification. */
-enum { KXR_PROTOCOL = 3006, KXR_LOGIN = 3007, KXR_OPEN = 3010, KXR_READ = 3013, KXR_STAT = 3017, KXR_ERROR = 4003,
-       KXR_REDIRECT = 4004, KXR_NOT_FOUND = 3011, KXR_NOT_AUTHORIZED = 3010 };
+enum {
+    KXR_PROTOCOL = 3006,
+    KXR_LOGIN = 3007,
+    KXR_OPEN = 3010,
+    KXR_READ = 3013,
+    KXR_STAT = 3017,
+    KXR_ERROR = 4003,
+    KXR_REDIRECT = 4004,
+    KXR_NOT_FOUND = 3011,
+    KXR_NOT_AUTHORIZED = 3010
+};
 
 static uint8_t *content;
 
 static struct {
     int fd, port;
-    char redirect[128];                          /* where opening leads; empty: nowhere */
-    atomic_int redirect_port;                    /* -1: `redirect` is a URL */
-    atomic_int error;                            /* of opening */
+    char redirect[128];       /* where opening leads; empty: nowhere */
+    atomic_int redirect_port; /* -1: `redirect` is a URL */
+    atomic_int error;         /* of opening */
     atomic_bool silent_open, silent_read;
     atomic_size_t size, n_reads;
     pthread_t thread;
@@ -60,7 +69,7 @@ static bool answer_number(int fd, const uint8_t *request, uint16_t status, uint3
 
 static bool serve_open(int fd, const uint8_t *request)
 {
-    uint8_t body[128] = {1, 2, 3, 4};            /* handle, no compression, status */
+    uint8_t body[128] = {1, 2, 3, 4}; /* handle, no compression, status */
     while (server.silent_open)
         usleep(1000);
     if (server.error)
@@ -76,7 +85,7 @@ static bool serve_request(int fd, const uint8_t request[24])
     uint64_t offset;
     uint32_t len;
     char text[64];
-    uint32_t version[2] = {htobe32(0x500), htobe32(1)};  /* 5.0, a data server */
+    uint32_t version[2] = {htobe32(0x500), htobe32(1)}; /* 5.0, a data server */
     switch (request[2] << 8 | request[3]) {
     case KXR_PROTOCOL:
         return answer(fd, request, 0, version, sizeof version);
@@ -122,7 +131,7 @@ static void *run_server(void *arg)
 {
     (void)arg;
     for (int fd; (fd = accept(server.fd, NULL, NULL)) >= 0;) {
-        pthread_t thread;                        /* it ends when the client's library, hence the process, does */
+        pthread_t thread; /* it ends when the client's library, hence the process, does */
         check(pthread_create(&thread, NULL, run_connection, (void *)(intptr_t)fd) == 0);
         pthread_detach(thread);
     }
@@ -169,18 +178,18 @@ enum { LIBRARY_IS_BLIND = true };
 enum { LIBRARY_IS_BLIND = false };
 #endif
 
-#define SKIP_WITHOUT_LIBRARY()                                                                                    \
-    do {                                                                                                          \
-        const struct xroot_library *library_;                                                                     \
-        struct error e_;                                                                                          \
-        if (LIBRARY_IS_BLIND) {                                                                                   \
-            print_message("skipped: XRootD's client library is not built for ThreadSanitizer\n");                 \
-            skip();                                                                                               \
-        }                                                                                                         \
-        if (xroot_library_get(&library_, &e_) != STATUS_OK) {                                                     \
-            print_message("skipped: XRootD's client library is not installed (libxrdposix3)\n");                  \
-            skip();                                                                                               \
-        }                                                                                                         \
+#define SKIP_WITHOUT_LIBRARY()                                                                                         \
+    do {                                                                                                               \
+        const struct xroot_library *library_;                                                                          \
+        struct error e_;                                                                                               \
+        if (LIBRARY_IS_BLIND) {                                                                                        \
+            print_message("skipped: XRootD's client library is not built for ThreadSanitizer\n");                      \
+            skip();                                                                                                    \
+        }                                                                                                              \
+        if (xroot_library_get(&library_, &e_) != STATUS_OK) {                                                          \
+            print_message("skipped: XRootD's client library is not installed (libxrdposix3)\n");                       \
+            skip();                                                                                                    \
+        }                                                                                                              \
     } while (0)
 
 /* ---- tests ----------------------------------------------------------------------------------------------- */
@@ -189,7 +198,7 @@ static void test_a_missing_library_says_what_to_install(void **state)
 {
     (void)state;
     set_policy("127.0.0.1");
-    pid_t child = fork();                        /* the library is looked for once in a process */
+    pid_t child = fork(); /* the library is looked for once in a process */
     assert_true(child >= 0);
     if (child == 0) {
         struct source *s;
@@ -209,7 +218,11 @@ static void test_a_missing_library_says_what_to_install(void **state)
 static void test_urls_that_steer_the_client_are_refused(void **state)
 {
     (void)state;
-    static const struct { const char *path; enum status status; const char *part; } cases[] = {
+    static const struct {
+        const char *path;
+        enum status status;
+        const char *part;
+    } cases[] = {
         {"//a.root?xrd.wantprot=unix", STATUS_ARGUMENT, "parameters for the client"},
         {"//a.root?x=1&XRDCL.unzip=x", STATUS_ARGUMENT, "parameters for the client"},
         {"//a.meta4", STATUS_UNSUPPORTED, "metalinks"},
@@ -247,7 +260,7 @@ static void test_a_file_is_read_at_random_places(void **state)
     }
     assert_ok(source_read(s, 0, data, CONTENT_BYTES, &e), &e);
     assert_memory_equal(data, content, CONTENT_BYTES);
-    assert_int_equal(source_counters(s).bytes, CONTENT_BYTES);       /* each block once */
+    assert_int_equal(source_counters(s).bytes, CONTENT_BYTES); /* each block once */
     source_close(s);
     free(data);
 }
@@ -350,7 +363,7 @@ static void test_reads_and_openings_are_abandoned_on_request(void **state)
     source_set_cancel(s, is_set, &n);
     server.silent_read = true;
     assert_status(source_read(s, 1000000, data, 100, &e), STATUS_CANCELLED, &e);
-    source_close(s);                             /* while its requests are under way */
+    source_close(s); /* while its requests are under way */
     server.silent_read = false;
     server.silent_open = true;
     n = 0;
