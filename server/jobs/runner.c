@@ -306,8 +306,12 @@ static enum status run_to_result(struct job_run *run, struct arena *spec_arena, 
     json_time_text(run->claim->created_us, created_at);
     struct job_ctx ctx = {.host = &engine_host, .host_ctx = run, .arena = unit_arena, .job_id = run->claim->id,
                           .work_dir = run->work_dir, .created_at = created_at, .threads = j->threads_per_job};
-    TRY(run_phases(run, &ctx, kind, spec, e));
-    return finish(run, &ctx, kind, spec, result, e);
+    enum status s = run_phases(run, &ctx, kind, spec, e);
+    if (s == STATUS_OK)
+        s = finish(run, &ctx, kind, spec, result, e);
+    if (ctx.free_state)
+        ctx.free_state(ctx.state);
+    return s;
 }
 
 void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)

@@ -22,6 +22,17 @@ enum status json_text(struct arena *a, const struct json *v, const char **text, 
 
 /* ---- spec --------------------------------------------------------------------------------------------------------- */
 
+/* A kind's own check says "/member/0: what is wrong" when it is about one member. */
+static void add_invalid(struct json_problems *problems, const char *pointer, const char *text)
+{
+    char where[160];
+    const char *colon = text[0] == '/' ? strstr(text, ": ") : NULL;
+    if (colon && (size_t)snprintf(where, sizeof where, "%s%.*s", pointer, (int)(colon - text), text) < sizeof where)
+        json_problem_add(problems, where, "invalid", "%s", colon + 2);
+    else
+        json_problem_add(problems, pointer, "invalid", "%s", text);
+}
+
 enum status spec_check(struct arena *a, const struct job_kind *kind, const struct json *value, const char *pointer,
                        void **spec, const char **text, char sha256[65], struct json_problems *problems, struct error *e)
 {
@@ -33,7 +44,7 @@ enum status spec_check(struct arena *a, const struct job_kind *kind, const struc
     if (s == STATUS_NOMEM)
         return s;
     if (s != STATUS_OK) {
-        json_problem_add(problems, pointer, "invalid", "%s", e->text);
+        add_invalid(problems, pointer, e->text);
         return error_set(e, STATUS_ARGUMENT, "%s", problems->items[problems->n - 1].detail);
     }
     struct json *canonical = json_encode_fields(kind->spec_fields, *spec);

@@ -67,6 +67,8 @@ static inline int tear_down(void **state)
     struct fixture *f = *state;
     atomic_store(&fake.hang, false);
     jobs_stop(f->j);
+    if (atomic_load(&fake.states) != 0)
+        fake_break("what a kind kept between its units is freed when the attempt ends");
     store_close(f->s);
     arena_fini(&f->a);
     temp_folder_remove(f->folder);

@@ -20,6 +20,7 @@
 /* What the kinds did, across all jobs of this process. */
 static struct {
     atomic_int polls, units, active, peak, broken;
+    atomic_int states;                 /* that kinds keep between units and nobody has freed */
     atomic_bool hang;                  /* ignore cancels until this is false */
     atomic_int gate;                   /* not 0: units from this one on wait until it is opened */
     char broken_promise[256];
@@ -97,6 +98,8 @@ static inline int64_t fake_sum(int64_t phases, int64_t units)
 static inline enum status fake_validate(const void *spec, struct error *e)
 {
     const struct fake_spec *s = spec;
+    if (s->units == 14)
+        return error_set(e, STATUS_ARGUMENT, "/units: 14 units: bring worse");
     return s->units == 13 ? error_set(e, STATUS_ARGUMENT, "13 units bring bad luck") : STATUS_OK;
 }
 
@@ -189,10 +192,27 @@ static inline enum status fake_unit(struct job_ctx *ctx, const struct fake_spec 
     return buf_printf(result, e, "%lld", (long long)value);
 }
 
+static inline void fake_free_state(void *state)
+{
+    mem_free(state);
+    atomic_fetch_sub(&fake.states, 1);
+}
+
+static inline void fake_keep_state(struct job_ctx *ctx)
+{
+    if (ctx->state)
+        return;
+    ctx->state = mem_alloc(100);
+    check(ctx->state);
+    ctx->free_state = fake_free_state;
+    atomic_fetch_add(&fake.states, 1);
+}
+
 static inline enum status fake_run(struct job_ctx *ctx, const void *spec, int phase, int64_t unit, struct buf *result,
                                    struct error *e)
 {
     char path[1024];
+    fake_keep_state(ctx);
     fake_path(ctx, "lock", path);
     int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (lock < 0)

@@ -41,6 +41,7 @@ static void test_a_wrong_body_is_refused_with_the_pointer_to_what_is_wrong(void 
         {"{\"kind\":\"sum\",\"spec\":{\"unit\":1}}", "/spec/unit", "unknown_member", "\"units\""},
         {"{\"kind\":\"sum\",\"spec\":{\"units\":-1}}", "/spec/units", "out_of_range", "within 0 to 1000"},
         {"{\"kind\":\"sum\",\"spec\":{\"units\":13}}", "/spec", "invalid", "bad luck"},
+        {"{\"kind\":\"sum\",\"spec\":{\"units\":14}}", "/spec/units", "invalid", "14 units: bring worse"},
         {"{\"kind\":\"sum\",\"spec\":{},\"priorty\":1}", "/priorty", "unknown_member", "\"priority\""},
         {"{\"kind\":\"sum\",\"spec\":{},\"priority\":10}", "/priority", "out_of_range", "0 to 9"},
         {"{\"kind\":\"sum\",\"spec\":{},\"priority\":1.0}", "/priority", "type", "an integer"},

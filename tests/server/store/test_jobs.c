@@ -110,6 +110,20 @@ static void test_jobs_are_taken_by_priority_then_by_age(void **state)
     assert_true(row.started_us >= row.created_us && row.lease_expires_us > row.started_us);
 }
 
+static void test_a_job_never_starts_before_it_was_made(void **state)
+{
+    struct fixture *f = *state;
+    struct job_claim c;
+    bool found;
+    int64_t next, before = time_unix_us() - 1000000;
+    insert(f, "job_1", 0, NULL);
+    struct job_claim_request q = {"b", "t", "w1", before, 1000000, true};
+    OK(store_job_claim(f->s, &f->a, &q, &c, &found, &next, &f->e));
+    assert_true(found);
+    struct job_row row = row_of(f, "job_1");
+    assert_int_equal(row.started_us, row.created_us);
+}
+
 static void test_insertion_is_all_or_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -492,6 +506,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_jobs_are_taken_by_priority_then_by_age),
+        TEST(test_a_job_never_starts_before_it_was_made),
         TEST(test_insertion_is_all_or_nothing),
         TEST(test_a_job_waits_for_all_that_it_needs),
         TEST(test_lists_filter_and_page_newest_first),
