@@ -23,6 +23,13 @@ handler_fn handle_file_inspect;                                                 
 handler_fn handle_decide;                                                            /* trigger.c */
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
 
+/* ---- submissions.c: what posting jobs and pipelines has in common ------------------------------------------------- */
+
+typedef enum status accept_fn(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
+                              struct submit_answer *out, struct json_problems *problems, struct error *e);
+/* Reads key and body, submits, answers 202 with `folder`/ID as Location. */
+void respond_submission(struct app *app, struct request *q, struct response *r, accept_fn *accept, const char *folder);
+
 /* ---- artifacts.c: what datasets, models and evaluations have in common ------------------------------------------- */
 
 /* id, name, version (models), sha256, job_id, created_at; never the folder. */

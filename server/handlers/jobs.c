@@ -4,36 +4,19 @@
 #include "server/handlers/handlers.h"
 
 /* The job as it is now. */
-static void respond_job(struct app *app, struct request *q, struct response *r, const char *id, int status)
+static void respond_job(struct app *app, struct request *q, struct response *r, const char *id)
 {
     struct job_row row;
     struct error e;
     if (jobs_get(app->jobs, &q->arena, id, &row, &e) != STATUS_OK)
         respond_error(q, r, &e);
-    else if (status == 200)
-        respond_json_tagged(q, r, jobs_to_json(&row));
     else
-        respond_json(q, r, status, jobs_to_json(&row));
+        respond_json_tagged(q, r, jobs_to_json(&row));
 }
 
 void handle_job_submit(struct app *app, struct request *q, struct response *r)
 {
-    struct json_problems problems = {.n = 0};
-    struct json *body;
-    struct error e;
-    char id[40];
-    if (!request_json(q, r, false, &body))
-        return;
-    enum status s = jobs_submit(app->jobs, body, id, &problems, &e);
-    json_free(body);
-    if (s == STATUS_ARGUMENT)
-        respond_problem(q, r, "invalid_request", &problems, "%s", e.text);
-    else if (s != STATUS_OK)
-        respond_error(q, r, &e);
-    if (s != STATUS_OK)
-        return;
-    response_header(r, "Location", arena_printf(&q->arena, "/api/v1/jobs/%s", id));
-    respond_job(app, q, r, id, 202);
+    respond_submission(app, q, r, jobs_accept, "/api/v1/jobs");
 }
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
@@ -90,7 +73,7 @@ void handle_job_list(struct app *app, struct request *q, struct response *r)
 
 void handle_job_get(struct app *app, struct request *q, struct response *r)
 {
-    respond_job(app, q, r, q->params[0], 200);
+    respond_job(app, q, r, q->params[0]);
 }
 
 /* ---- actions ----------------------------------------------------------------------------------------------------- */

@@ -17,6 +17,8 @@ const struct problem_kind problem_kinds[] = {
      "A query parameter is unknown, occurs twice, or has a value out of its range."},
     {"invalid_cursor", 400, false, "Invalid cursor",
      "The cursor is not one that this list handed out, or a filter was changed behind it.  Start again without cursor."},
+    {"invalid_idempotency_key", 400, false, "Invalid Idempotency-Key",
+     "The key is 1 to 255 visible ASCII characters that the client makes up, a new one for each new request."},
     {"path_forbidden", 403, false, "Path outside the data roots",
      "Files are read only below the folders that the service was started with (--data-root).  Copy or link the file "
      "there, or ask whoever runs the service to add its folder."},
@@ -31,6 +33,9 @@ const struct problem_kind problem_kinds[] = {
     {"method_not_allowed", 405, false, "Method not allowed", "The Allow header lists the methods of this path."},
     {"conflict", 409, false, "Conflict with the current state",
      "The request is fine, but not in the state that the thing is in now.  Read it again before repeating."},
+    {"idempotency_key_in_flight", 409, true, "Request in flight",
+     "The first request with this Idempotency-Key is being answered in this moment.  Repeat the request: it then gets the "
+     "first one's answer."},
     {"no_active_menu", 409, false, "No active menu",
      "The trigger decides by a menu, and none is active.  POST one to /api/v1/menus and activate its revision, or name "
      "a model in the event's options."},
@@ -40,6 +45,9 @@ const struct problem_kind problem_kinds[] = {
     {"invalid_request", 422, false, "Request failed validation",
      "The body is JSON, but not what is wanted; errors[] points at each place.  Unknown members are refused, so that "
      "a misspelt parameter never passes silently.  GET /api/v1/job-kinds has the schema of every kind of job."},
+    {"idempotency_key_reused", 422, false, "Idempotency-Key reused",
+     "This key came with another body within the last 24 hours.  A new request needs a new key; a repeated one must be the "
+     "same, byte by byte."},
     {"invalid_event", 422, false, "Event failed validation",
      "The event is JSON, but cannot be scored; errors[] points at each place.  A missing collection is an error, an "
      "empty one is not."},

@@ -65,6 +65,7 @@ struct jobs {
     pthread_cond_t wake, changed;                 /* for workers and ticker; for followers */
     bool stopping, claiming, suspect_running;
     size_t n_running;
+    struct key_in_flight *keys_in_flight;
     uint64_t serial, work_serial;                 /* of all changes; of those that may put a job into the queue */
     void (*on_published)(void *ctx, const char *kind, const char *id);
     void *on_published_ctx;
@@ -125,6 +126,19 @@ const struct job_kind *kind_read(const struct jobs *j, const struct json *body, 
                                  struct json_problems *problems);
 /* A value as text in `a`. */
 enum status json_text(struct arena *a, const struct json *v, const char **text, struct error *e) MUST_USE;
+/* accept.c: keys of requests, and the insertion itself. */
+struct key_in_flight {                            /* on the stack of the request */
+    const struct submit_key *key;
+    struct key_in_flight *next;
+};
+/* Takes the key for this request until accept_end.  An outcome other than ACCEPTED is the answer. */
+enum status accept_begin(struct jobs *j, struct arena *a, const struct submit_key *key, struct key_in_flight *mine,
+                         struct submit_answer *out, struct error *e) MUST_USE;
+void accept_end(struct jobs *j, struct key_in_flight *mine);
+/* Inserts the jobs with the answer to them, counts and wakes.  pipeline_id NULL: it is one job.  The ids and created_us
+ * are the caller's; `out` NULL: nobody wants an answer. */
+enum status accept_jobs(struct jobs *j, struct arena *a, const struct job_new *jobs, size_t n, const char *pipeline_id,
+                        const struct submit_key *key, struct submit_answer *out, struct error *e) MUST_USE;
 /* Replaces references of a claimed step's spec by members of finished steps' results; `spec` is freed and replaced. */
 enum status references_resolve(struct jobs *j, struct arena *a, const char *pipeline_id, struct json **spec,
                                struct error *e) MUST_USE;

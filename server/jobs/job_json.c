@@ -105,3 +105,31 @@ struct json *jobs_to_json(const struct job_row *row)
     json_set(v, "links", links(row));
     return v;
 }
+
+/* ---- pipelines ------------------------------------------------------------------------------------------------------------ */
+
+/* One word for all steps: what is worst, else what is going on. */
+static const char *state_of(const struct job_row *rows, size_t n)
+{
+    size_t counts[JOB_STATES] = {0}, n_final = 0;
+    for (size_t i = 0; i < n; i++) {
+        counts[rows[i].state]++;
+        n_final += job_state_final(rows[i].state);
+    }
+    if (n_final == n)
+        return counts[JOB_DISCARDED] ? "discarded" : counts[JOB_CANCELLED] ? "cancelled" : "completed";
+    if (n_final + counts[JOB_PENDING] + counts[JOB_AVAILABLE] + counts[JOB_SCHEDULED] == n && counts[JOB_COMPLETED] == 0)
+        return "available";
+    return "running";
+}
+
+struct json *jobs_pipeline_to_json(const char *id, const struct job_row *rows, size_t n)
+{
+    struct json *v = json_new_object(), *jobs = json_new_array();
+    for (size_t i = 0; i < n; i++)
+        json_push(jobs, jobs_to_json(&rows[i]));
+    json_set(v, "id", json_new_string(id));
+    json_set(v, "state", json_new_string(state_of(rows, n)));
+    json_set(v, "jobs", jobs);
+    return v;
+}

@@ -39,6 +39,23 @@ enum status jobs_submit(struct jobs *j, const struct json *body, char id[40], st
 enum status jobs_submit_pipeline(struct jobs *j, const struct json *body, char pipeline_id[40],
                                  struct field_list *job_ids /* const char *, in arena a */, struct arena *a,
                                  struct json_problems *problems, struct error *e) MUST_USE;
+/* The same two for a request over the network.  `key` (NULL: none was given) is the client's own name for the request:
+ * within SUBMIT_ANSWER_US the same body under the same key gets the first answer again and inserts nothing; another body
+ * is REUSED.  Answers other than ACCEPTED are not kept.  Key, hash and answer are committed with the jobs. */
+enum submit_outcome {
+    SUBMIT_ACCEPTED,
+    SUBMIT_REPLAYED,
+    SUBMIT_REUSED,                     /* the key has been used with another body */
+    SUBMIT_IN_FLIGHT,                  /* a request with this key is being worked on in this moment */
+};
+struct submit_key { const char *route, *key, *body_sha256; };
+/* id and text in the caller's arena: the job or pipeline, and it as the API's object at the moment of acceptance. */
+struct submit_answer { enum submit_outcome outcome; const char *id, *text; };
+enum status jobs_accept(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
+                        struct submit_answer *out, struct json_problems *problems, struct error *e) MUST_USE;
+enum status jobs_accept_pipeline(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
+                                 struct submit_answer *out, struct json_problems *problems, struct error *e) MUST_USE;
+
 /* Idempotent on a cancelled job; CONFLICT on completed or discarded.  What runs is told at once and stops soon after. */
 enum status jobs_cancel(struct jobs *j, const char *id, struct error *e) MUST_USE;
 /* From cancelled, discarded, retryable back to available (pending while needs are unmet); dependents that were cancelled
@@ -49,6 +66,8 @@ enum status jobs_retry(struct jobs *j, const char *id, struct error *e) MUST_USE
 enum status jobs_get(struct jobs *j, struct arena *a, const char *id, struct job_row *out, struct error *e) MUST_USE;
 /* The API's job object. */
 struct json *jobs_to_json(const struct job_row *row);
+/* The API's pipeline object, of its jobs in the order of its steps. */
+struct json *jobs_pipeline_to_json(const char *id, const struct job_row *rows, size_t n);
 /* Blocks until job `id` is final, or some job's state or progress changed since this thread's last call, or timeout; for
  * followers, who look at the row then. */
 void jobs_wait_change(struct jobs *j, const char *id, int timeout_ms);

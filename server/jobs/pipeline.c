@@ -26,6 +26,9 @@ struct pipeline {
     struct step *steps;
     size_t n;
     struct json_problems *problems;
+    struct arena *answer_arena;
+    const struct submit_key *key;
+    struct submit_answer *answer;                 /* NULL: nobody wants one */
 };
 
 /* ---- checking a step ---------------------------------------------------------------------------------------------------- */
@@ -228,19 +231,15 @@ static enum status write_needs(struct pipeline *p, struct step *s, struct error 
     return st;
 }
 
-static enum status insert_steps(struct pipeline *p, struct field_list *job_ids, struct arena *a, struct error *e)
+static enum status insert_steps(struct pipeline *p, struct error *e)
 {
     struct job_new *jobs = ARENA_NEW(p->a, struct job_new, p->n);
-    const char **ids = ARENA_NEW(a, const char *, p->n);
-    if (!jobs || !ids)
+    int64_t now_us = time_unix_us();
+    if (!jobs)
         return error_set(e, STATUS_NOMEM, "no memory for a pipeline");
     store_new_id("pl", p->id);
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = 0; i < p->n; i++)
         store_new_id("job", p->steps[i].id);
-        ids[i] = arena_strdup(a, p->steps[i].id);
-        if (!ids[i])
-            return error_set(e, STATUS_NOMEM, "no memory for a pipeline");
-    }
     for (size_t i = 0; i < p->n; i++) {
         struct step *s = &p->steps[i];
         TRY(write_needs(p, s, e));
@@ -249,18 +248,20 @@ static enum status insert_steps(struct pipeline *p, struct field_list *job_ids, 
         s->job.spec_sha256 = s->sha256;
         s->job.pipeline_id = p->id;
         s->job.step = s->name;
+        s->job.created_us = now_us;
         jobs[i] = s->job;
     }
-    TRY(store_jobs_insert(p->jobs->store, jobs, p->n, e));
-    *job_ids = (struct field_list){ids, p->n};
-    return STATUS_OK;
+    return accept_jobs(p->jobs, p->answer_arena, jobs, p->n, p->id, p->key, p->answer, e);
 }
 
-static enum status submit(struct pipeline *p, const struct json *body, struct field_list *job_ids, struct arena *a,
-                          struct error *e)
+static enum status submit(struct pipeline *p, const struct json *body, struct error *e)
 {
     static const char *const members[] = {"name", "steps", NULL};
     const struct json *steps = json_get(body, "steps");
+    if (json_type_of(body) != JSON_OBJECT_) {
+        json_problem_add(p->problems, "", "type", "must be an object, not %s", json_type_name(json_type_of(body)));
+        return error_set(e, STATUS_ARGUMENT, "a pipeline is an object {name, steps}");
+    }
     json_check_members(body, members, "", p->problems);
     read_name(p, body);
     p->n = json_type_of(steps) == JSON_ARRAY_ ? json_count(steps) : 0;
@@ -277,7 +278,21 @@ static enum status submit(struct pipeline *p, const struct json *body, struct fi
     check_circles(p);
     if (p->problems->n > 0)
         return error_set(e, STATUS_ARGUMENT, "%s: %s", p->problems->items[0].pointer, p->problems->items[0].detail);
-    return insert_steps(p, job_ids, a, e);
+    return insert_steps(p, e);
+}
+
+#define PIPELINE_ARENA_MAX ((size_t)256 << 20)
+
+static enum status copy_ids(const struct pipeline *p, struct field_list *job_ids, struct arena *a, struct error *e)
+{
+    const char **ids = ARENA_NEW(a, const char *, p->n);
+    for (size_t i = 0; ids && i < p->n; i++)
+        if (!(ids[i] = arena_strdup(a, p->steps[i].id)))
+            ids = NULL;
+    if (!ids)
+        return error_set(e, STATUS_NOMEM, "no memory for the ids of a pipeline");
+    *job_ids = (struct field_list){ids, p->n};
+    return STATUS_OK;
 }
 
 enum status jobs_submit_pipeline(struct jobs *j, const struct json *body, char pipeline_id[40], struct field_list *job_ids,
@@ -286,19 +301,27 @@ enum status jobs_submit_pipeline(struct jobs *j, const struct json *body, char p
     struct arena own;
     *job_ids = (struct field_list){NULL, 0};
     pipeline_id[0] = '\0';
-    if (json_type_of(body) != JSON_OBJECT_) {
-        json_problem_add(problems, "", "type", "must be an object, not %s", json_type_name(json_type_of(body)));
-        return error_set(e, STATUS_ARGUMENT, "a pipeline is an object {name, steps}");
-    }
-    arena_init(&own, (size_t)256 << 20);
+    arena_init(&own, PIPELINE_ARENA_MAX);
     struct pipeline p = {.jobs = j, .a = &own, .problems = problems};
-    enum status s = submit(&p, body, job_ids, a, e);
-    if (s == STATUS_OK)
+    enum status s = submit(&p, body, e);
+    if (s == STATUS_OK) {
         memcpy(pipeline_id, p.id, sizeof p.id);
-    for (size_t i = 0; s == STATUS_OK && i < p.n; i++)
-        engine_count(j, p.steps[i].job.needs ? JOB_PENDING : JOB_AVAILABLE);
+        s = copy_ids(&p, job_ids, a, e);
+    }
     arena_fini(&own);
-    if (s == STATUS_OK)
-        engine_wake(j);
+    return s;
+}
+
+enum status jobs_accept_pipeline(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
+                                 struct submit_answer *out, struct json_problems *problems, struct error *e)
+{
+    struct arena own;
+    struct key_in_flight mine;
+    TRY(accept_begin(j, a, key, &mine, out, e));
+    arena_init(&own, PIPELINE_ARENA_MAX);
+    struct pipeline p = {.jobs = j, .a = &own, .problems = problems, .answer_arena = a, .key = key, .answer = out};
+    enum status s = out->outcome == SUBMIT_ACCEPTED ? submit(&p, body, e) : STATUS_OK;
+    arena_fini(&own);
+    accept_end(j, &mine);
     return s;
 }

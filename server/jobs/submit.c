@@ -144,49 +144,73 @@ enum status wishes_read(struct arena *a, const struct json *body, const char *po
 
 /* ---- one job ---------------------------------------------------------------------------------------------------------- */
 
-static enum status submit(struct jobs *j, struct arena *a, const struct json *body, char id[40],
-                          struct json_problems *problems, struct error *e)
+/* Checks a body; what is to be inserted, but for its id, is in `a`. */
+static enum status read_job(struct jobs *j, struct arena *a, const struct json *body, struct job_new *job,
+                            struct json_problems *problems, struct error *e)
 {
     static const char *const members[] = {"kind", "spec", "priority", "tags", "max_attempts", NULL};
     struct job_wishes wishes;
-    struct job_new job = {.id = id};
-    char sha256[65];
+    char *sha256 = arena_alloc(a, 1, 65);
     void *spec;
+    if (!sha256)
+        return error_set(e, STATUS_NOMEM, "no memory for a job");
     json_check_members(body, members, "", problems);
     const struct job_kind *kind = kind_read(j, body, "", problems);
     TRY(wishes_read(a, body, "", kind, NULL, &wishes, problems, e));
     if (!json_get(body, "spec"))
         json_problem_add(problems, "/spec", "required", "is required");
     else if (kind) {
-        enum status s = spec_check(a, kind, json_get(body, "spec"), "/spec", &spec, &job.spec, sha256, problems, e);
+        enum status s = spec_check(a, kind, json_get(body, "spec"), "/spec", &spec, &job->spec, sha256, problems, e);
         if (s != STATUS_OK && s != STATUS_ARGUMENT)
             return s;
     }
     if (problems->n > 0)
         return error_set(e, STATUS_ARGUMENT, "%s: %s", problems->items[0].pointer, problems->items[0].detail);
-    store_new_id("job", id);
-    job.kind = kind->name;
-    job.spec_sha256 = sha256;
-    job.priority = wishes.priority;
-    job.max_attempts = wishes.max_attempts;
-    job.tags = wishes.tags;
-    return store_jobs_insert(j->store, &job, 1, e);
+    job->kind = kind->name;
+    job->spec_sha256 = sha256;
+    job->priority = wishes.priority;
+    job->max_attempts = wishes.max_attempts;
+    job->tags = wishes.tags;
+    return STATUS_OK;
+}
+
+/* What a kept answer and the rows of the store have in common is in `a`, the rest goes. */
+static enum status submit(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
+                          char id[40], struct submit_answer *out, struct json_problems *problems, struct error *e)
+{
+    struct arena own;
+    struct job_new job = {.id = id};
+    if (json_type_of(body) != JSON_OBJECT_) {
+        json_problem_add(problems, "", "type", "must be an object, not %s", json_type_name(json_type_of(body)));
+        return error_set(e, STATUS_ARGUMENT, "a job is an object {kind, spec}");
+    }
+    arena_init(&own, BODY_ARENA_MAX);
+    enum status s = read_job(j, &own, body, &job, problems, e);
+    if (s == STATUS_OK) {
+        store_new_id("job", id);
+        job.created_us = time_unix_us();
+        s = accept_jobs(j, a, &job, 1, NULL, key, out, e);
+    }
+    arena_fini(&own);
+    return s;
 }
 
 enum status jobs_submit(struct jobs *j, const struct json *body, char id[40], struct json_problems *problems,
                         struct error *e)
 {
-    struct arena a;
     id[0] = '\0';
-    if (json_type_of(body) != JSON_OBJECT_) {
-        json_problem_add(problems, "", "type", "must be an object, not %s", json_type_name(json_type_of(body)));
-        return error_set(e, STATUS_ARGUMENT, "a job is an object {kind, spec}");
-    }
-    arena_init(&a, BODY_ARENA_MAX);
-    enum status s = submit(j, &a, body, id, problems, e);
-    arena_fini(&a);
-    TRY(s);
-    engine_count(j, JOB_AVAILABLE);
-    engine_wake(j);
-    return STATUS_OK;
+    return submit(j, NULL, body, NULL, id, NULL, problems, e);
+}
+
+enum status jobs_accept(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
+                        struct submit_answer *out, struct json_problems *problems, struct error *e)
+{
+    struct key_in_flight mine;
+    char id[40];
+    TRY(accept_begin(j, a, key, &mine, out, e));
+    enum status s = STATUS_OK;
+    if (out->outcome == SUBMIT_ACCEPTED)
+        s = submit(j, a, body, key, id, out, problems, e);
+    accept_end(j, &mine);
+    return s;
 }

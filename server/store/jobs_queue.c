@@ -12,6 +12,7 @@
 struct insertion {
     const struct job_new *jobs;
     size_t n;
+    const struct submit_record *record;
 };
 
 static enum status insert_job(struct db *db, const struct job_new *job, int64_t now_us, struct error *e)
@@ -21,7 +22,17 @@ static enum status insert_job(struct db *db, const struct job_new *job, int64_t 
                   " max_attempts, created_us, run_at_us) VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
                   db_text(job->id), db_text(job->kind), db_text(job->spec), db_text(job->spec_sha256),
                   db_text(job->pipeline_id), db_text(job->step), db_text(job->needs), db_text(job->tags),
-                  db_i64(job->priority), db_i64(job->max_attempts), db_i64(now_us));
+                  db_i64(job->priority), db_i64(job->max_attempts), db_i64(job->created_us ? job->created_us : now_us));
+}
+
+static enum status insert_record(struct db *db, const struct submit_record *r, struct error *e)
+{
+    TRY(DB_RUN(db, NULL, e, "DELETE FROM submit_answers WHERE created_us < ?1", db_i64(r->created_us - SUBMIT_ANSWER_US)));
+    return DB_RUN(db, NULL, e,
+                  "INSERT INTO submit_answers (route, key, body_sha256, id, answer, created_us)"
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                  db_text(r->route), db_text(r->key), db_text(r->body_sha256), db_text(r->id), db_text(r->answer),
+                  db_i64(r->created_us));
 }
 
 static enum status insert_all(struct store *s, void *ctx, struct error *e)
@@ -40,12 +51,50 @@ static enum status insert_all(struct store *s, void *ctx, struct error *e)
                    "UPDATE jobs SET state = 'available' WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job_needs n"
                    " JOIN jobs up ON up.id = n.need_id WHERE n.job_id = ?1 AND up.state <> 'completed')",
                    db_text(in->jobs[i].id)));
-    return STATUS_OK;
+    return in->record ? insert_record(db, in->record, e) : STATUS_OK;
 }
 
 enum status store_jobs_insert(struct store *s, const struct job_new *jobs, size_t n, struct error *e)
 {
-    return store_write(s, insert_all, &(struct insertion){jobs, n}, e);
+    return store_write(s, insert_all, &(struct insertion){jobs, n, NULL}, e);
+}
+
+enum status store_jobs_insert_answered(struct store *s, const struct job_new *jobs, size_t n,
+                                       const struct submit_record *record, struct error *e)
+{
+    return store_write(s, insert_all, &(struct insertion){jobs, n, record}, e);
+}
+
+static enum status find_record(struct db *db, struct arena *a, const char *route, const char *key, int64_t now_us,
+                               struct submit_record *out, bool *found, struct error *e)
+{
+    struct db_rows r;
+    *out = (struct submit_record){.route = route, .key = key};
+    TRY(DB_QUERY(db, a, &r, e,
+                 "SELECT body_sha256, id, answer, created_us FROM submit_answers"
+                 " WHERE route = ?1 AND key = ?2 AND created_us >= ?3",
+                 db_text(route), db_text(key), db_i64(now_us - SUBMIT_ANSWER_US)));
+    TRY(db_rows_next(&r, found, e));
+    if (!*found)
+        return STATUS_OK;
+    out->body_sha256 = db_column_text(&r);
+    out->id = db_column_text(&r);
+    out->answer = db_column_text(&r);
+    out->created_us = db_column_i64(&r);
+    bool no_memory = r.no_memory;
+    db_rows_end(&r);
+    return no_memory ? error_set(e, STATUS_NOMEM, "no memory for an answer") : STATUS_OK;
+}
+
+enum status store_submit_record_find(struct store *s, struct arena *a, const char *route, const char *key, int64_t now_us,
+                                     struct submit_record *out, bool *found, struct error *e)
+{
+    struct db *db;
+    *found = false;
+    TRY(store_reader_acquire(s, &db, e));
+    enum status st = find_record(db, a, route, key, now_us, out, found, e);
+    store_reader_release(s, db);
+    return st;
 }
 
 /* ---- claim ---------------------------------------------------------------------------------------------------------- */

@@ -62,9 +62,22 @@ struct job_row {
 struct job_new {
     const char *id, *kind, *spec, *spec_sha256, *pipeline_id, *step, *needs, *tags;
     int priority, max_attempts;
+    int64_t created_us;                /* 0: now */
 };
 /* All or none, in one transaction; with unmet needs a job is pending, else available. */
 enum status store_jobs_insert(struct store *s, const struct job_new *jobs, size_t n, struct error *e) MUST_USE;
+/* What a submission under a key of its client's was answered; kept for SUBMIT_ANSWER_US. */
+#define SUBMIT_ANSWER_US (24 * 3600 * 1000000LL)
+struct submit_record {
+    const char *route, *key, *body_sha256, *id, *answer;
+    int64_t created_us;
+};
+/* The same, and the answer with them when `record` is not NULL; answers that are too old go. */
+enum status store_jobs_insert_answered(struct store *s, const struct job_new *jobs, size_t n,
+                                       const struct submit_record *record, struct error *e) MUST_USE;
+/* The answer under a key that is not older than SUBMIT_ANSWER_US at now_us; *found false when there is none. */
+enum status store_submit_record_find(struct store *s, struct arena *a, const char *route, const char *key, int64_t now_us,
+                                     struct submit_record *out, bool *found, struct error *e) MUST_USE;
 enum status store_job_get(struct store *s, struct arena *a, const char *id, struct job_row *out, struct error *e) MUST_USE;
 /* Newest first; `state`, `kind`, `pipeline_id` filter when not NULL; rows older than id `before` when not NULL. */
 struct job_filter { const char *kind, *state, *pipeline_id, *before; size_t limit; };

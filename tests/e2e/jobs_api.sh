@@ -1,0 +1,56 @@
+#!/bin/sh
+# What can be asked of jobs over HTTP beyond submitting and looking, of a daemon on a folder of its own.
+# Usage: sh tests/e2e/jobs_api.sh [BUILD_FOLDER]
+set -eu
+[ $# -eq 0 ] || DLT_BUILD=$1
+. tests/e2e/service.sh
+service_start
+jobs=$server/api/v1/jobs
+
+# ask STATUS CURL_ARGUMENTS...: the body goes to $folder/body, the head to $folder/head.
+ask() {
+    wanted=$1
+    shift
+    got=$(curl -sS -o "$folder/body" -D "$folder/head" -w '%{http_code}' "$@") || got="curl failed"
+    [ "$got" = "$wanted" ] || fail "$*: $got, not $wanted: $(head -c 300 "$folder/body")"
+}
+is() { jq -e "$1" "$folder/body" >/dev/null || fail "not $1: $(head -c 300 "$folder/body")"; }
+header() { tr -d '\r' <"$folder/head" | sed -n "s/^$1: //Ip"; }
+# until_state ID STATE
+until_state() {
+    for _ in $(seq 600); do
+        curl -sS "$jobs/$1" >"$folder/body"
+        state=$(jq -r .state "$folder/body")
+        [ "$state" != "$2" ] || return 0
+        case $state in completed | cancelled | discarded) fail "$1 is $state, not $2: $(cat "$folder/body")" ;; esac
+        sleep 0.1
+    done
+    fail "$1 is $state, not $2"
+}
+
+# ---- Idempotency-Key
+body='{"kind":"features","spec":{"dataset":"ds_none"}}'
+ask 202 -H 'Idempotency-Key: run-1' "$jobs" -d "$body"
+first=$(jq -r .id "$folder/body")
+cp "$folder/body" "$folder/first"
+[ -z "$(header Idempotency-Replayed)" ] || fail "a first answer says that it is replayed"
+ask 202 -H 'Idempotency-Key: run-1' "$jobs" -d "$body"
+cmp -s "$folder/first" "$folder/body" || fail "the replayed answer differs"
+[ "$(header Idempotency-Replayed)" = true ] || fail "a replayed answer does not say so"
+[ "$(header Location)" = "/api/v1/jobs/$first" ] || fail "a replayed answer has no Location"
+ask 422 -H 'Idempotency-Key: run-1' "$jobs" -d "$body "
+is '.code == "idempotency_key_reused"'
+ask 400 -H 'Idempotency-Key: two words' "$jobs" -d "$body"
+is '.code == "invalid_idempotency_key"'
+ask 202 -H 'Idempotency-Key: run-1' "$server/api/v1/pipelines" -d '{"steps":[{"id":"a","kind":"features","spec":{"dataset":"ds_none"}}]}'
+cp "$folder/body" "$folder/first"
+service_kill
+service_start
+jobs=$server/api/v1/jobs
+ask 202 -H 'Idempotency-Key: run-1' "$server/api/v1/pipelines" -d '{"steps":[{"id":"a","kind":"features","spec":{"dataset":"ds_none"}}]}'
+cmp -s "$folder/first" "$folder/body" || fail "after kill -9 the replayed answer differs"
+ask 200 "$jobs?kind=features"
+is '.items | length == 2'
+
+service_stop
+echo "jobs_api: ok"
