@@ -28,6 +28,19 @@ static void respond_undecided(struct app *app, struct request *q, struct respons
         respond_error(q, r, e);
 }
 
+/* Milliseconds with three decimals, which are the microseconds: no floating point to print. */
+static const char *server_timing(struct arena *a, const struct decision_brief *b)
+{
+    enum { BYTES = 160 };
+    char *text = arena_alloc(a, BYTES, 1);
+#define MS(us) (long long)(us) / 1000, (long long)(us) % 1000
+    if (text)
+        snprintf(text, BYTES, "parse;dur=%lld.%03lld, feat;dur=%lld.%03lld, infer;dur=%lld.%03lld, total;dur=%lld.%03lld",
+                 MS(b->parse_us), MS(b->features_us), MS(b->compute_us), MS(b->total_us));
+#undef MS
+    return text;
+}
+
 void handle_decide(struct app *app, struct request *q, struct response *r)
 {
     struct decision_brief brief = {.reason = NULL};
@@ -42,10 +55,7 @@ void handle_decide(struct app *app, struct request *q, struct response *r)
     }
     prom_decided(app->prom, &brief);
     response_header(r, "X-Trigger-Accept", brief.accept ? "1" : "0");
-    response_header(r, "Server-Timing",
-                    arena_printf(&q->arena, "parse;dur=%.3f, feat;dur=%.3f, infer;dur=%.3f, total;dur=%.3f",
-                                 (double)brief.parse_us * 1e-3, (double)brief.features_us * 1e-3,
-                                 (double)brief.compute_us * 1e-3, (double)brief.total_us * 1e-3));
+    response_header(r, "Server-Timing", server_timing(&q->arena, &brief));
     r->status = 200;
     r->content_type = "application/json";
 }

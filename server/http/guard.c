@@ -18,10 +18,17 @@ struct header_facts {
 };
 
 /* RFC 9110 5.6.2. */
+static const bool in_token[256] = {
+    ['!'] = true, ['#' ... '\''] = true, ['*'] = true, ['+'] = true, ['-'] = true, ['.'] = true, ['0' ... '9'] = true,
+    ['A' ... 'Z'] = true, ['^' ... 'z'] = true, ['|'] = true, ['~'] = true,
+};
+
 static bool is_token(const char *s, size_t len)
 {
-    static const char allowed[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    return len > 0 && strspn(s, allowed) == len;
+    for (size_t i = 0; i < len; i++)
+        if (!in_token[(unsigned char)s[i]])
+            return false;
+    return len > 0;
 }
 
 static bool is_plain(const char *s, size_t len)

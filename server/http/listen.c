@@ -14,7 +14,7 @@
 
 enum {
     THREADS_MIN = 2, THREADS_MAX = 8,
-    CONNECTION_MEMORY = 64 << 10,      /* headers, and the window through which a body is read */
+    CONNECTION_MEMORY = 32 << 10,      /* headers, and the window of a body; zeroed by the library for each request */
     THREAD_STACK = 8 << 20,            /* jansson recurses up to 2048 levels deep */
     IDLE_SECONDS = 60,
     BACKLOG = 512,
