@@ -25,8 +25,14 @@ struct dataset_source {                /* an input file of ingestion */
     const char *path, *label, *sha256;
     int64_t bytes, entries, kept;
 };
+struct skipped_file {                  /* an input file that was left out, whole */
+    const char *path, *label;
+    const char *sha256;                /* NULL unless it was put in quarantine */
+    const char *reason;
+    int64_t bytes, events_lost;        /* events_lost -1: the file does not tell; bytes 0: it could not be opened */
+};
 struct cut_row {                       /* closed: the rows of one cut-flow add up to what came in */
-    const char *reason;                /* "read", a reject name, "balance", "kept" */
+    const char *reason;                /* "read", "bad_file", a reject name, "balance", "kept" */
     const char *label;                 /* class, "" for all */
     int64_t events;
     double weight;
@@ -50,7 +56,12 @@ struct manifest {
     struct field_list class_counts;    /* struct class_count */
     struct field_list parts;           /* struct dataset_part */
     struct field_list sources;         /* struct dataset_source */
-    struct field_list cut_flow;        /* struct cut_row */
+    struct field_list skipped_files;   /* struct skipped_file */
+    struct field_list cut_flow;        /* struct cut_row; weights are the generator's */
+    /* Events: what the ingest was told.  Features: the events' weights are the generator's times the factor of their
+     * class, factor = fraction * W / W_class with W the sums of the generator's weights in this dataset, so that each
+     * class has its fraction of the sum of weights, which stays W.  Both empty: weights are the generator's. */
+    struct field_list natural_fractions, weight_factors;     /* struct field_pair, by class */
     struct object_cuts cuts;           /* events: what was applied */
     struct scaler_record scaler;       /* features */
     struct field_list histograms;      /* struct feature_histogram of the train part */
@@ -58,7 +69,7 @@ struct manifest {
 };
 extern const struct field manifest_fields[];
 /* Tables of its parts, for results of jobs that repeat them. */
-extern const struct field dataset_source_fields[], cut_row_fields[], class_count_fields[];
+extern const struct field dataset_source_fields[], skipped_file_fields[], cut_row_fields[], class_count_fields[];
 
 struct dataset;
 /* Opens the folder for reading.  On OK *out is the caller's.  Fails: NOTFOUND, FORMAT, IO, UNSUPPORTED (version). */

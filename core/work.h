@@ -93,10 +93,12 @@ const struct job_kind *job_kind_find(const char *name);      /* NULL when unknow
 
 struct ingest_result {
     const char *dataset_id;
-    int64_t events_read, events_kept, bytes_read;
+    int64_t events_read, events_kept, bytes_read;            /* read: those of skipped files too, as far as known */
+    int64_t events_lost, files_skipped;
     struct field_list cut_flow;        /* struct cut_row */
     struct field_list class_counts;    /* struct class_count */
     struct field_list files;           /* struct dataset_source */
+    struct field_list skipped_files;   /* struct skipped_file */
 };
 struct features_result {
     const char *dataset_id, *test_dataset_id, *recipe;

@@ -28,8 +28,17 @@ const struct field dataset_source_fields[] = {
     FIELD_I64(struct dataset_source, kept, .min = 0, .max = 1e15),
     FIELD_END,
 };
+const struct field skipped_file_fields[] = {
+    FIELD_STRING(struct skipped_file, path, .doc = "as resolved"),
+    FIELD_STRING(struct skipped_file, label, .doc = "class"),
+    FIELD_STRING(struct skipped_file, sha256, .doc = "of a file in quarantine"),
+    FIELD_STRING(struct skipped_file, reason),
+    FIELD_I64(struct skipped_file, bytes, .min = 0, .max = 1e15, .unit = "bytes", .doc = "0: could not be opened"),
+    FIELD_I64(struct skipped_file, events_lost, .min = -1, .max = 1e15, .doc = "-1: the file does not tell"),
+    FIELD_END,
+};
 const struct field cut_row_fields[] = {
-    FIELD_STRING(struct cut_row, reason, .doc = "read, a reject reason, balance, or kept"),
+    FIELD_STRING(struct cut_row, reason, .doc = "read, bad_file, a reject reason, balance, or kept"),
     FIELD_STRING(struct cut_row, label, .def_text = "", .doc = "class"),
     FIELD_I64(struct cut_row, events),
     FIELD_F64(struct cut_row, weight, .doc = "sum of event weights"),
@@ -61,7 +70,11 @@ const struct field manifest_fields[] = {
     FIELD_LIST_OBJECT(struct manifest, class_counts, struct class_count, class_count_fields),
     FIELD_LIST_OBJECT(struct manifest, parts, struct dataset_part, part_fields),
     FIELD_LIST_OBJECT(struct manifest, sources, struct dataset_source, dataset_source_fields),
+    FIELD_LIST_OBJECT(struct manifest, skipped_files, struct skipped_file, skipped_file_fields),
     FIELD_LIST_OBJECT(struct manifest, cut_flow, struct cut_row, cut_row_fields),
+    FIELD_MAP(struct manifest, natural_fractions, .doc = "class to its fraction in nature"),
+    FIELD_MAP(struct manifest, weight_factors,
+              .doc = "features: class to the factor by which its events' weights differ from the generator's"),
     FIELD_OBJECT(struct manifest, cuts, object_cuts_fields),
     FIELD_OBJECT(struct manifest, scaler, scaler_record_fields),
     FIELD_LIST_OBJECT(struct manifest, histograms, struct feature_histogram, feature_histogram_fields),

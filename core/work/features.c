@@ -223,17 +223,36 @@ static enum status describe_parts(struct job_ctx *ctx, const char *folder, int64
     return STATUS_OK;
 }
 
+/* Counts of one side, in the weights that its rows have; and the factors, when there are fractions. */
+static enum status weigh_counts(struct job_ctx *ctx, const struct manifest *events, const struct assignment *a, bool test,
+                                struct manifest *m, struct error *e)
+{
+    double factors[METRICS_CLASSES_MAX];
+    size_t n = events->classes.n_items;
+    TRY(weight_factors(events, a, test, factors, e));
+    const struct class_count *side = (const struct class_count *)a->class_counts.items + (test ? n : 0);
+    struct class_count *counts = ARENA_NEW(ctx->arena, struct class_count, n);
+    struct field_pair *pairs = ARENA_NEW(ctx->arena, struct field_pair, n);
+    if (!counts || !pairs)
+        return error_set(e, STATUS_NOMEM, "class counts");
+    for (size_t k = 0; k < n; k++) {
+        counts[k] = (struct class_count){side[k].name, side[k].events, side[k].weight * factors[k]};
+        pairs[k] = (struct field_pair){side[k].name, factors[k]};
+    }
+    m->class_counts = (struct field_list){counts, n};
+    m->weight_factors = (struct field_list){pairs, events->natural_fractions.n_items > 0 ? n : 0};
+    return STATUS_OK;
+}
+
 /* Writes and publishes one side; `m` is complete but for id, split, counts and parts. */
-static enum status publish_side(struct job_ctx *ctx, struct manifest *m, const struct assignment *a, bool test,
-                                const char *const ids[2], struct error *e)
+static enum status publish_side(struct job_ctx *ctx, const struct manifest *events, struct manifest *m,
+                                const struct assignment *a, bool test, const char *const ids[2], struct error *e)
 {
     char folder[PATH_BYTES_MAX];
-    size_t n_classes = m->classes.n_items;
     m->split = test ? "test" : "train";
     m->id = ids[test];
     m->sibling_id = ids[!test];
-    m->class_counts = (struct field_list){(struct class_count *)a->class_counts.items + (test ? n_classes : 0),
-                                          n_classes};
+    TRY(weigh_counts(ctx, events, a, test, m, e));
     TRY(work_path(ctx, folder, e, "%s", m->split));
     TRY(file_make_folder(folder, e));
     TRY(describe_parts(ctx, folder, test ? a->n_test : a->n_train, a->bucket_events, &m->parts, e));
@@ -266,6 +285,7 @@ static enum status finish_open(struct job_ctx *ctx, const struct features_spec *
     m.has_rows = spec->sequences;
     m.classes = in->manifest->classes;
     m.sources = in->manifest->sources;
+    m.natural_fractions = in->manifest->natural_fractions;
     m.cuts = in->manifest->cuts;
     m.cut_flow = cut_flow_list(&flow);
     struct fit f = {.ctx = ctx, .recipe = in->recipe};
@@ -274,8 +294,9 @@ static enum status finish_open(struct job_ctx *ctx, const struct features_spec *
     m.histograms = f.histograms;
     feature_rows_fini(&f.group);
     TRY(s);
-    TRY(publish_side(ctx, &m, &a, false, ids, e));
-    TRY(publish_side(ctx, &m, &a, true, ids, e));
+    TRY(publish_side(ctx, in->manifest, &m, &a, false, ids, e));
+    const struct field_list train_counts = m.class_counts;
+    TRY(publish_side(ctx, in->manifest, &m, &a, true, ids, e));
     *result = (struct features_result){
         .dataset_id = ids[0],
         .test_dataset_id = ids[1],
@@ -285,7 +306,7 @@ static enum status finish_open(struct job_ctx *ctx, const struct features_spec *
         .train_events = a.n_train,
         .test_events = a.n_test,
         .cut_flow = m.cut_flow,
-        .class_counts = {a.class_counts.items, n_classes},
+        .class_counts = train_counts,
     };
     return STATUS_OK;
 }

@@ -57,6 +57,12 @@ static inline int64_t bucket_of(const struct assignment *a, uint32_t position)
     return position & POSITION_TEST ? train_buckets(a) + in_split : in_split;
 }
 
+/* Natural fractions as weights.  factors[label] for one side of the split: fraction * W / W_class over the generator's
+ * weights of the side, so that each class has its fraction of the side's sum of weights, and the sum stays what it was.
+ * All 1 when the events dataset states no fractions or the side is empty.  ARGUMENT: a class without weight. */
+enum status weight_factors(const struct manifest *events, const struct assignment *a, bool test,
+                           double factors[METRICS_CLASSES_MAX], struct error *e) MUST_USE;
+
 /* The events dataset and recipe of a job, opened. */
 struct features_input {
     struct dataset *events;

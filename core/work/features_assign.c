@@ -208,6 +208,42 @@ static enum status decide(struct job_ctx *ctx, const struct features_spec *spec,
     return count_sides(ctx, a, s, &c, e);
 }
 
+/* ---- natural fractions -------------------------------------------------------------------------------------------- */
+
+static double fraction_of(const struct field_list *fractions, const char *name)
+{
+    const struct field_pair *pairs = fractions->items;
+    for (size_t i = 0; i < fractions->n_items; i++)
+        if (strcmp(pairs[i].name, name) == 0)
+            return pairs[i].value;
+    return 0;
+}
+
+enum status weight_factors(const struct manifest *events, const struct assignment *a, bool test,
+                           double factors[METRICS_CLASSES_MAX], struct error *e)
+{
+    size_t n = events->classes.n_items;
+    const struct class_count *side = (const struct class_count *)a->class_counts.items + (test ? n : 0);
+    double all = 0;
+    if (n > METRICS_CLASSES_MAX || a->class_counts.n_items != 2 * n)
+        return error_set(e, STATUS_FORMAT, "%zu classes, counts of %zu", n, a->class_counts.n_items);
+    for (size_t k = 0; k < n; k++) {
+        factors[k] = 1;
+        all += side[k].weight;
+    }
+    if (events->natural_fractions.n_items == 0 || (test ? a->n_test : a->n_train) == 0)
+        return STATUS_OK;
+    for (size_t k = 0; k < n; k++) {
+        if (!(side[k].weight > 0))
+            return error_set(e, STATUS_ARGUMENT,
+                             "natural fractions: the %lld events of class %s in the %s part have the sum of weights %g, "
+                             "which cannot be scaled to a fraction", (long long)side[k].events, side[k].name,
+                             test ? "test" : "train", side[k].weight);
+        factors[k] = fraction_of(&events->natural_fractions, side[k].name) * all / side[k].weight;
+    }
+    return STATUS_OK;
+}
+
 /* ---- computing, storing, loading ---------------------------------------------------------------------------------- */
 
 static enum status number_parts(struct job_ctx *ctx, size_t n_parts, struct assignment *a, struct error *e)

@@ -199,6 +199,20 @@ static enum status write_bucket(struct job_ctx *ctx, const char *path, const str
     return features_writer_finish(w, &written, e);
 }
 
+/* Gives the events of a bucket the weights that they have in the dataset. */
+static enum status weigh(const struct manifest *events, const struct assignment *a, bool test, struct feature_rows *rows,
+                         struct error *e)
+{
+    double factors[METRICS_CLASSES_MAX];
+    TRY(weight_factors(events, a, test, factors, e));
+    for (size_t i = 0; events->natural_fractions.n_items > 0 && i < rows->n; i++) {
+        if (rows->label[i] < 0 || (size_t)rows->label[i] >= events->classes.n_items)
+            return error_set(e, STATUS_FORMAT, "label %d of %zu classes", rows->label[i], events->classes.n_items);
+        rows->weight[i] = (float)(rows->weight[i] * factors[rows->label[i]]);
+    }
+    return STATUS_OK;
+}
+
 enum status gather_run(struct job_ctx *ctx, const struct features_spec *spec, int64_t bucket, struct buf *result,
                        struct error *e)
 {
@@ -220,6 +234,8 @@ enum status gather_run(struct job_ctx *ctx, const struct features_spec *spec, in
     }
     if (s == STATUS_OK)
         s = order_bucket(ctx, &a, bucket, rows.n, &order, e);
+    if (s == STATUS_OK)
+        s = weigh(in.manifest, &a, bucket >= train_buckets(&a), &rows, e);
     if (s == STATUS_OK) {
         bool test = bucket >= train_buckets(&a);
         const char *side = test ? "test" : "train";
