@@ -4,6 +4,7 @@
 #include "core/nn/layer.h"
 
 #include <math.h>
+#include <string.h>
 
 static const char *const activation_names[] = {"linear", "relu", NULL};
 
@@ -45,22 +46,30 @@ static void init(const struct layer *l, struct rng *r, float *params)
 static void forward(const struct layer *l, const struct layer_call *c)
 {
     size_t n_in = l->in[0].features, n_out = l->out.features;
+    size_t n_steps = layer_steps(&l->out, c);
     const float *w = c->params, *b = w + n_in * n_out;
-    for (size_t step = 0; step < (l->out.steps ? l->out.steps : 1); step++) {
+    for (size_t step = 0; step < n_steps; step++) {
         const float *x = c->in[0] + step * n_in * c->ld;
         float *out = c->out + step * n_out * c->ld;
-        if (c->ld == 1)
+        if (c->ld == 1 && l->out.steps == 0) {
             c->k->dense_forward_row(n_in, n_out, w, b, is_relu(l), x, out);
-        else
+        } else if (c->ld == 1) {                              /* no room for whole vectors between the steps */
+            c->k->product_row(n_in, n_out, w, n_out, b, x, out);
+            if (is_relu(l))
+                c->k->relu_forward(n_out, out, out);
+        } else {
             c->k->dense_forward(n_in, n_out, c->lanes, c->ld, w, b, is_relu(l), x, out);
+        }
     }
 }
 
 static void backward(const struct layer *l, const struct layer_call *c)
 {
-    size_t n_in = l->in[0].features, n_out = l->out.features;
+    size_t n_in = l->in[0].features, n_out = l->out.features, n_steps = layer_steps(&l->out, c);
     const float *w = c->params;
-    for (size_t step = 0; step < (l->out.steps ? l->out.steps : 1); step++) {
+    if (c->d_in[0] && !c->add_in[0] && n_steps < l->out.steps)
+        memset(c->d_in[0] + n_steps * n_in * c->ld, 0, (l->out.steps - n_steps) * n_in * c->ld * sizeof *w);
+    for (size_t step = 0; step < n_steps; step++) {
         const float *x = c->in[0] + step * n_in * c->ld, *out = c->out + step * n_out * c->ld;
         float *d = c->d_out + step * n_out * c->ld;
         if (is_relu(l))

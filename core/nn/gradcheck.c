@@ -76,13 +76,21 @@ enum status gradient_check(const struct net *net, const float *params, const flo
 {
     size_t n_params = net_n_params(net), work_size = pass_work_size(net, n, true);
     float *block = mem_aligned((work_size + 2 * n_params) * sizeof *block);
-    if (!block)
+    uint32_t *row = mem_alloc(n * sizeof *row);
+    if (!block || !row) {
+        mem_free(block);
+        mem_free(row);
         return error_set(e, STATUS_NOMEM, "no memory for a gradient check of %zu parameters", n_params);
+    }
+    for (size_t r = 0; r < n; r++)
+        row[r] = (uint32_t)r;
     struct checker c = {.net = net, .params = block + work_size, .inputs = inputs, .length = length, .label = label,
                         .weight = weight, .n = n};
     float *grads = c.params + n_params;
     memcpy(c.params, params, n_params * sizeof *params);
     pass_init(&c.pass, net, n, true, block);
+    struct noise noise = {1, row};
+    c.pass.noise = &noise;
     double sum_weight = 0;
     for (size_t r = 0; r < n; r++)
         sum_weight += weight[r];
@@ -94,5 +102,6 @@ enum status gradient_check(const struct net *net, const float *params, const flo
     for (size_t i = 0; i < n_params; i++)
         check_one(&c, i, grads[i], step, here, out);
     mem_free(block);
+    mem_free(row);
     return STATUS_OK;
 }

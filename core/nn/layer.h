@@ -35,6 +35,12 @@ struct layer {
     struct shape in[LAYER_INPUTS_MAX], out;
 };
 
+/* Random numbers of a step while learning: of layers that drop.  Fixed, so a step can be repeated. */
+struct noise {
+    uint64_t key;                      /* of seed, epoch and step */
+    const uint32_t *row;               /* [n] number of each row */
+};
+
 /* One call of forward or backward: `n` rows in `lanes` lanes. */
 struct layer_call {
     const struct kernels *k;
@@ -43,6 +49,9 @@ struct layer_call {
     const float *params;               /* the layer's own */
     const float *in[LAYER_INPUTS_MAX];
     float *out;
+    bool training;                     /* a pass that keeps state for backward */
+    size_t i_layer;
+    const struct noise *noise;         /* NULL: nothing is dropped */
     float *state;                      /* what the kind asked for: scratch, kept from forward to backward */
     /* Backward only.  d_out may be overwritten; it is zero in lanes that hold no row and in steps beyond a row's
      * length.  Parameter gradients are added to `grads`; input gradients are stored to d_in, or added where add_in;
@@ -68,7 +77,11 @@ struct layer_kind {
 extern const struct layer_kind *const layer_kinds[];          /* NULL-terminated */
 const struct layer_kind *layer_kind_find(const char *name);   /* may be NULL */
 
-extern const struct layer_kind layer_dense, layer_relu, layer_concat;
+extern const struct layer_kind layer_dense, layer_relu, layer_concat, layer_gru, layer_lstm, layer_dropout,
+    layer_mean_pool;
+
+/* Steps that the longest row of the call has; 1 for a flat shape. */
+size_t layer_steps(const struct shape *s, const struct layer_call *c);
 
 /* dense: out = act(b + x W), W [features in][units] as in Keras, then b [units]; on a sequence, each step alone.
  * Starts Glorot uniform (Glorot and Bengio 2010: +-sqrt(6 / (in + out))) with zero b. */
@@ -76,6 +89,23 @@ enum activation { ACTIVATION_LINEAR, ACTIVATION_RELU };
 struct dense_config {
     int64_t units;
     int activation;
+};
+
+/* gru: a sequence in, the state behind each row's last step out.  Gates z, r, candidate; kernel [in][3 units], recurrent
+ * [units][3 units], bias [2][3 units] (of the input's and of the recurrent product), or [3 units] with reset_before: as
+ * Keras' reset_after=True and False.  lstm: gates i, f, candidate, o; bias [4 units]. */
+enum { RECURRENT_UNITS_MAX = 1024 };
+struct gru_config {
+    int64_t units;
+    bool reset_before;
+};
+struct lstm_config {
+    int64_t units;
+};
+
+/* dropout: flat; mean_pool: a sequence in, flat out, no configuration. */
+struct dropout_config {
+    double rate;
 };
 
 /* relu and concat have no configuration: NULL.  concat: flat inputs, one after the other. */

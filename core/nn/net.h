@@ -46,6 +46,7 @@ struct pass {
     size_t ld;                         /* 1: a single row */
     bool training;
     float *work;
+    const struct noise *noise;         /* set by the caller between passes; NULL (at first): nothing is dropped */
 };
 
 /* Distance between two features for up to `rows` rows. */
@@ -91,7 +92,8 @@ struct gradient_report {
     double worst;                      /* |analytic - numeric| / max(0.05, |analytic|, |numeric|) */
     size_t worst_at;                   /* number of the parameter */
 };
-/* inputs[i]: feature-major with leading dimension pass_ld(max(n, 2)), one for each input.  Fails: NOMEM. */
+/* Numbers are dropped as by noise of key 1 and rows 0, 1, ...
+ * inputs[i]: feature-major with leading dimension pass_ld(max(n, 2)), one for each input.  Fails: NOMEM. */
 enum status gradient_check(const struct net *net, const float *params, const float *const *inputs,
                            const uint32_t *length, const float *label, const float *weight, size_t n, double step,
                            struct gradient_report *out, struct error *e) MUST_USE;

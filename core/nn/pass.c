@@ -70,6 +70,9 @@ static void call_init(struct layer_call *c, const struct pass *p, const struct n
     c->lanes = lanes_of(p, n);
     c->ld = p->ld;
     c->length = length;
+    c->training = p->training;
+    c->i_layer = (size_t)(node - p->net->node);
+    c->noise = p->noise;
     c->params = params + node->params;
     c->out = value_at(p, node->output);
     c->state = p->work + (p->training ? node->state_training : node->state_scoring) * p->ld;
@@ -81,7 +84,7 @@ void pass_forward(const struct pass *p, const float *params, size_t n, const uin
 {
     for (size_t i = 0; i < p->net->n_layers; i++) {
         const struct node *node = &p->net->node[i];
-        struct layer_call c;
+        struct layer_call c = {0};
         call_init(&c, p, node, params, n, length);
         node->layer.kind->forward(&node->layer, &c);
     }
@@ -110,7 +113,7 @@ void pass_backward(const struct pass *p, const float *params, size_t n, const ui
     check(p->training);
     for (size_t i = p->net->n_layers; i-- > 0;) {
         const struct node *node = &p->net->node[i];
-        struct layer_call c;
+        struct layer_call c = {0};
         call_init(&c, p, node, params, n, length);
         c.d_out = gradient_at(p, node->output);
         c.grads = grads + node->params;

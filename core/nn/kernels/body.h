@@ -81,6 +81,13 @@ static TARGET void product_run(const struct product *p, size_t lanes)
     }
 }
 
+static TARGET void product(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *w, size_t w_in, size_t w_out,
+                           const float *start, bool add, const float *x, float *out)
+{
+    product_run(&(struct product){.n_in = n_in, .n_out = n_out, .ld = ld, .w_in = w_in, .w_out = w_out, .w = w,
+                                  .start = start, .x = x, .out = out, .add = add}, lanes);
+}
+
 static TARGET void dense_forward(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *w, const float *b,
                                  bool relu, const float *x, float *out)
 {
@@ -97,93 +104,126 @@ static TARGET void dense_backward_input(size_t n_in, size_t n_out, size_t lanes,
 
 /* ---- one row: outputs in lanes --------------------------------------------------------------------------------- */
 
-INLINE void row_tile(size_t n_g, size_t n_in, size_t n_out, const float *w, const float *b, bool relu, const float *x,
-                     float *out, size_t n_last)
+INLINE void row_tile(size_t n_g, size_t n_in, size_t w_in, const float *w, const float *b, bool relu, bool whole,
+                     const float *x, float *out, size_t n_last)
 {
     vec acc[4];
     UNROLL for (size_t g = 0; g < n_g; g++)
         acc[g] = g + 1 < n_g ? v_load(b + g * NN_LANES) : v_load_n(b + g * NN_LANES, n_last);
-    for (size_t k = 0; k < n_in; k++, w += n_out) {
+    for (size_t k = 0; k < n_in; k++, w += w_in) {
         vec x_k = v_set1(x[k]);
         UNROLL for (size_t g = 0; g < n_g; g++) {
             vec w_kg = g + 1 < n_g ? v_load(w + g * NN_LANES) : v_load_n(w + g * NN_LANES, n_last);
             acc[g] = v_fma(w_kg, x_k, acc[g]);
         }
     }
-    /* Whole stores: the next layer's loads could not be fed from masked ones. */
-    UNROLL for (size_t g = 0; g < n_g; g++)
-        v_store(out + g * NN_LANES, relu ? v_max(v_set1(0), acc[g]) : acc[g]);
+    /* Whole stores where there is room: the next layer's loads could not be fed from masked ones. */
+    UNROLL for (size_t g = 0; g < n_g; g++) {
+        vec result = relu ? v_max(v_set1(0), acc[g]) : acc[g];
+        if (whole || g + 1 < n_g)
+            v_store(out + g * NN_LANES, result);
+        else
+            v_store_n(out + g * NN_LANES, n_last, result);
+    }
+}
+
+INLINE void row_run(size_t n_in, size_t n_out, size_t w_in, const float *w, const float *b, bool relu, bool whole,
+                    const float *x, float *out)
+{
+    size_t j = 0;
+    for (; n_out - j > 4 * NN_LANES; j += 4 * NN_LANES)
+        row_tile(4, n_in, w_in, w + j, b + j, relu, whole, x, out + j, NN_LANES);
+    size_t n_g = (n_out - j + NN_LANES - 1) / NN_LANES, n_last = n_out - j - (n_g - 1) * NN_LANES;
+    switch (n_g) {
+    case 4: row_tile(4, n_in, w_in, w + j, b + j, relu, whole, x, out + j, n_last); break;
+    case 3: row_tile(3, n_in, w_in, w + j, b + j, relu, whole, x, out + j, n_last); break;
+    case 2: row_tile(2, n_in, w_in, w + j, b + j, relu, whole, x, out + j, n_last); break;
+    default: row_tile(1, n_in, w_in, w + j, b + j, relu, whole, x, out + j, n_last); break;
+    }
 }
 
 static TARGET void dense_forward_row(size_t n_in, size_t n_out, const float *w, const float *b, bool relu,
                                      const float *x, float *out)
 {
-    size_t j = 0;
-    for (; n_out - j > 4 * NN_LANES; j += 4 * NN_LANES)
-        row_tile(4, n_in, n_out, w + j, b + j, relu, x, out + j, NN_LANES);
-    size_t n_g = (n_out - j + NN_LANES - 1) / NN_LANES, n_last = n_out - j - (n_g - 1) * NN_LANES;
-    switch (n_g) {
-    case 4: row_tile(4, n_in, n_out, w + j, b + j, relu, x, out + j, n_last); break;
-    case 3: row_tile(3, n_in, n_out, w + j, b + j, relu, x, out + j, n_last); break;
-    case 2: row_tile(2, n_in, n_out, w + j, b + j, relu, x, out + j, n_last); break;
-    default: row_tile(1, n_in, n_out, w + j, b + j, relu, x, out + j, n_last); break;
-    }
+    row_run(n_in, n_out, n_out, w, b, relu, true, x, out);
+}
+
+static TARGET void product_row(size_t n_in, size_t n_out, const float *w, size_t w_in, const float *start, const float *x,
+                               float *out)
+{
+    row_run(n_in, n_out, w_in, w, start, false, false, x, out);
 }
 
 /* ---- gradients of the parameters: sums over rows --------------------------------------------------------------- */
 
-INLINE void grad_tile(size_t n_k, size_t n_j, size_t n_out, size_t lanes, size_t ld, const float *x, const float *d,
-                      float *gw)
+INLINE void grad_tile(size_t n_k, size_t n_j, const struct outer_steps *o, const float *x, const float *d, float *gw)
 {
     vec acc[TILE_GRAD][TILE_GRAD];
+    size_t ld = o->ld;
     UNROLL for (size_t j = 0; j < TILE_GRAD; j++)
         UNROLL for (size_t k = 0; k < TILE_GRAD; k++)
             acc[j][k] = v_set1(0);
-    for (size_t lane = 0; lane < lanes; lane += NN_LANES) {
-        vec x_k[TILE_GRAD];
-        UNROLL for (size_t k = 0; k < n_k; k++)
-            x_k[k] = v_load(x + k * ld + lane);
-        UNROLL for (size_t j = 0; j < n_j; j++) {
-            vec d_j = v_load(d + j * ld + lane);
+    for (size_t step = 0; step < o->n_steps; step++, x += o->x_step, d += o->d_step)
+        for (size_t lane = 0; lane < o->lanes; lane += NN_LANES) {
+            vec x_k[TILE_GRAD];
             UNROLL for (size_t k = 0; k < n_k; k++)
-                acc[j][k] = v_fma(x_k[k], d_j, acc[j][k]);
+                x_k[k] = v_load(x + k * ld + lane);
+            UNROLL for (size_t j = 0; j < n_j; j++) {
+                vec d_j = v_load(d + j * ld + lane);
+                UNROLL for (size_t k = 0; k < n_k; k++)
+                    acc[j][k] = v_fma(x_k[k], d_j, acc[j][k]);
+            }
         }
-    }
-    v_sum_tile((const vec(*)[TILE_GRAD])acc, n_k, n_j, n_out, gw);
+    v_sum_tile((const vec(*)[TILE_GRAD])acc, n_k, n_j, o->gw_row, gw);
 }
 
-/* n_k inputs x all outputs. */
-INLINE void grad_rows(size_t n_k, size_t n_out, size_t lanes, size_t ld, const float *x, const float *d, float *gw)
+/* n_k inputs from k on x all outputs. */
+INLINE void grad_rows(size_t n_k, const struct outer_steps *o, size_t k)
 {
+    const float *x = o->x + k * o->ld;
+    float *gw = o->gw + k * o->gw_row;
     size_t j = 0;
-    for (; j + TILE_GRAD <= n_out; j += TILE_GRAD)
-        grad_tile(n_k, TILE_GRAD, n_out, lanes, ld, x, d + j * ld, gw + j);
-    switch (n_out - j) {
-    case 3: grad_tile(n_k, TILE_GRAD > 3 ? 3 : 1, n_out, lanes, ld, x, d + j * ld, gw + j); break;
-    case 2: grad_tile(n_k, TILE_GRAD > 2 ? 2 : 1, n_out, lanes, ld, x, d + j * ld, gw + j); break;
-    case 1: grad_tile(n_k, 1, n_out, lanes, ld, x, d + j * ld, gw + j); break;
+    for (; j + TILE_GRAD <= o->n_out; j += TILE_GRAD)
+        grad_tile(n_k, TILE_GRAD, o, x, o->d + j * o->ld, gw + j);
+    switch (o->n_out - j) {
+    case 3: grad_tile(n_k, TILE_GRAD > 3 ? 3 : 1, o, x, o->d + j * o->ld, gw + j); break;
+    case 2: grad_tile(n_k, TILE_GRAD > 2 ? 2 : 1, o, x, o->d + j * o->ld, gw + j); break;
+    case 1: grad_tile(n_k, 1, o, x, o->d + j * o->ld, gw + j); break;
     default: break;
+    }
+}
+
+static TARGET void outer_steps(const struct outer_steps *o)
+{
+    size_t k = 0;
+    for (; k + TILE_GRAD <= o->n_in; k += TILE_GRAD)
+        grad_rows(TILE_GRAD, o, k);
+    switch (o->n_in - k) {
+    case 3: grad_rows(TILE_GRAD > 3 ? 3 : 1, o, k); break;
+    case 2: grad_rows(TILE_GRAD > 2 ? 2 : 1, o, k); break;
+    case 1: grad_rows(1, o, k); break;
+    default: break;
+    }
+}
+
+static TARGET void sum_steps(size_t n_out, size_t lanes, size_t ld, size_t n_steps, size_t d_step, const float *d,
+                             float *gb)
+{
+    for (size_t j = 0; j < n_out; j++, d += ld) {
+        vec sum = v_load(d);
+        for (size_t step = 0; step < n_steps; step++)
+            for (size_t lane = step ? 0 : NN_LANES; lane < lanes; lane += NN_LANES)
+                sum = v_add(sum, v_load(d + step * d_step + lane));
+        gb[j] += v_sum(sum);
     }
 }
 
 static TARGET void dense_backward_params(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *x,
                                          const float *d, float *gw, float *gb)
 {
-    size_t k = 0;
-    for (; k + TILE_GRAD <= n_in; k += TILE_GRAD)
-        grad_rows(TILE_GRAD, n_out, lanes, ld, x + k * ld, d, gw + k * n_out);
-    switch (n_in - k) {
-    case 3: grad_rows(TILE_GRAD > 3 ? 3 : 1, n_out, lanes, ld, x + k * ld, d, gw + k * n_out); break;
-    case 2: grad_rows(TILE_GRAD > 2 ? 2 : 1, n_out, lanes, ld, x + k * ld, d, gw + k * n_out); break;
-    case 1: grad_rows(1, n_out, lanes, ld, x + k * ld, d, gw + k * n_out); break;
-    default: break;
-    }
-    for (size_t j = 0; j < n_out; j++) {
-        vec sum = v_load(d + j * ld);
-        for (size_t lane = NN_LANES; lane < lanes; lane += NN_LANES)
-            sum = v_add(sum, v_load(d + j * ld + lane));
-        gb[j] += v_sum(sum);
-    }
+    outer_steps(&(struct outer_steps){.n_in = n_in, .n_out = n_out, .lanes = lanes, .ld = ld, .n_steps = 1, .x = x,
+                                      .d = d, .gw = gw, .gw_row = n_out});
+    sum_steps(n_out, lanes, ld, 1, 0, d, gb);
 }
 
 /* ---- element by element ---------------------------------------------------------------------------------------- */
@@ -369,12 +409,26 @@ static void rows_to_lanes(const float *rows, size_t stride, const uint32_t *inde
 }
 #endif
 
+#include "core/nn/kernels/recurrent.h"
+
 const struct kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
     .dense_forward = dense_forward,
     .dense_forward_row = dense_forward_row,
     .dense_backward_input = dense_backward_input,
     .dense_backward_params = dense_backward_params,
+    .product = product,
+    .product_row = product_row,
+    .outer_steps = outer_steps,
+    .sum_steps = sum_steps,
+    .gru_forward = gru_forward,
+    .gru_gates = gru_gates,
+    .gru_output = gru_output,
+    .gru_backward = gru_backward,
+    .gru_backward_output = gru_backward_output,
+    .gru_backward_gates = gru_backward_gates,
+    .lstm_forward = lstm_forward,
+    .lstm_backward = lstm_backward,
     .relu_forward = relu_forward,
     .relu_backward = relu_backward,
     .softmax = softmax,

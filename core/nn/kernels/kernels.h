@@ -25,6 +25,23 @@ struct loss_sums {
     double loss, hits, weight;         /* each weighted; hits: the largest output is the label's */
 };
 
+/* Gradients over several steps of a sequence; see outer_steps below. */
+struct outer_steps {
+    size_t n_in, n_out, lanes, ld, n_steps;
+    const float *x, *d;
+    size_t x_step, d_step;             /* floats from one step to the next */
+    float *gw;
+    size_t gw_row;                     /* floats from one input's gradients to the next */
+};
+
+/* Where the numbers of one step of a recurrent layer are.  Gate g of unit u in lane i: [g * gate + u * ld + i]; states
+ * as gate 0.  One row without lanes: 1 unit of n lanes, which then are the units. */
+struct recurrent_step {
+    size_t units, n, ld, gate;
+    const float *length;               /* [n] steps that each lane has, or NULL: all have this one ... */
+    float step;                        /* ... whose number is this: a lane goes on where length > step */
+};
+
 struct kernels {
     const char *name;
 
@@ -43,6 +60,42 @@ struct kernels {
      * then lanes are folded 8, 4, 2 and 1 apart. */
     void (*dense_backward_params)(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *x, const float *d,
                                   float *gw, float *gb);
+
+    /* What the dense products are made of.  out(i, r) = start + w[i * w_out] x(0, r) + w[i * w_out + w_in] x(1, r) + ...;
+     * start is start[i], or what `out` holds with `add`, or zero. */
+    void (*product)(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *w, size_t w_in, size_t w_out,
+                    const float *start, bool add, const float *x, float *out);
+    /* One row: out[j] = start[j] + w[j] x[0] + w[w_in + j] x[1] + ...; out == start allowed.  Writes n_out numbers. */
+    void (*product_row)(size_t n_in, size_t n_out, const float *w, size_t w_in, const float *start, const float *x,
+                        float *out);
+    /* gw[k * gw_row + j] += sum over steps and rows of x(k, r) d(j, r), in lanes as dense_backward_params: a lane adds
+     * its rows of the first step, then those of the second, ... */
+    void (*outer_steps)(const struct outer_steps *o);
+    void (*sum_steps)(size_t n_out, size_t lanes, size_t ld, size_t n_steps, size_t d_step, const float *d, float *gb);
+
+    /* GRU (Cho et al. 2014, arXiv:1406.1078), element by element.  `g` holds gates z, r, candidate, and a fourth part:
+     * with the reset after the product the candidate's recurrent sum, else r h.
+     * gru_forward: sums in, gates out, h = z h_before + (1 - z) tanh(g2 + r g3).
+     * gru_gates: z, r and r h_before from their sums; gru_output: the rest, h = z h_before + (1 - z) tanh(g2).
+     * A lane that does not go on keeps h_before.  h == h_before allowed. */
+    void (*gru_forward)(const struct recurrent_step *s, float *g, const float *h_before, float *h);
+    void (*gru_gates)(const struct recurrent_step *s, float *g, const float *h_before);
+    void (*gru_output)(const struct recurrent_step *s, float *g, const float *h_before, float *h);
+    /* Gradients of the sums into d, laid out as g (zero where a lane does not go on); dh, of h, becomes the part of
+     * that of h_before which does not pass through the sums.
+     * gru_backward_output: of z and the candidate, dh stays; then d3 is to hold the gradient of r h_before, and
+     * gru_backward_gates does the rest. */
+    void (*gru_backward)(const struct recurrent_step *s, const float *g, const float *h_before, float *dh, float *d);
+    void (*gru_backward_output)(const struct recurrent_step *s, const float *g, const float *h_before, const float *dh,
+                                float *d);
+    void (*gru_backward_gates)(const struct recurrent_step *s, const float *g, const float *h_before, float *dh,
+                               float *d);
+    /* LSTM (Hochreiter and Schmidhuber 1997; gates i, f, candidate, o as in Keras):
+     * c = f c_before + i candidate, h = o tanh(c). */
+    void (*lstm_forward)(const struct recurrent_step *s, float *g, const float *c_before, const float *h_before, float *c,
+                         float *h);
+    void (*lstm_backward)(const struct recurrent_step *s, const float *g, const float *c_before, const float *c,
+                          float *dh, float *dc, float *d);
 
     void (*relu_forward)(size_t n, const float *x, float *out);                 /* n floats; in place allowed */
     void (*relu_backward)(size_t n, const float *out, const float *d, float *d_x);     /* d_x = out > 0 ? d : 0 */
