@@ -77,6 +77,8 @@ struct object_cuts {
 };
 extern const struct field object_cuts_fields[];              /* defaults 0.5 1 1 23 23 30 2.6 true */
 
+bool object_cuts_equal(const struct object_cuts *a, const struct object_cuts *b);
+
 /* Applies the cuts in place, keeping order.  kept_weight and dropped counters are added to, for the cut-flow. */
 struct cut_counts {
     int64_t read, no_lepton_above_pt, kept;

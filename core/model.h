@@ -50,6 +50,7 @@ enum { MODEL_FORMAT_VERSION = 1 };
 struct model_header {
     int64_t format_version;
     const char *estimator, *recipe, *dataset_id;
+    struct object_cuts cuts;           /* of the events that it learned from: scoring applies the same */
     struct train_params params;
     struct field_list classes;         /* const char * */
     struct scaler_record scaler;
@@ -78,7 +79,7 @@ struct train_watch {
     void *ctx;
 };
 
-/* `header` gives recipe, classes, dataset_id, scaler, params, histograms (those of the dataset), created_at and
+/* `header` gives recipe, cuts, classes, dataset_id, scaler, params, histograms (those of the dataset), created_at and
  * build_id; the rest is filled by training.  Copies what it keeps of it; borrows `data` until trainer_destroy, and keeps
  * the scaled rows besides, 72 bytes each.
  * Fails: ARGUMENT (no events, events of one class only, a number that is not finite), RANGE (parameters), NOMEM,

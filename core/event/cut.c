@@ -129,3 +129,10 @@ void event_batch_cut(struct event_batch *b, const struct object_cuts *cuts, stru
     for (size_t ev = 0; ev < b->n_events; ev++)
         counts->kept_weight += (double)b->weight[ev];
 }
+
+bool object_cuts_equal(const struct object_cuts *a, const struct object_cuts *b)
+{
+    return a->track_pt == b->track_pt && a->photon_et == b->photon_et && a->neutral_et == b->neutral_et &&
+           a->electron_pt == b->electron_pt && a->muon_pt == b->muon_pt && a->jet_pt == b->jet_pt &&
+           a->jet_abs_eta == b->jet_abs_eta && a->need_lepton == b->need_lepton;
+}

@@ -14,6 +14,8 @@ const struct field model_header_fields[] = {
     FIELD_STRING(struct model_header, recipe, .required = true, .min = 1, .max = NAME_BYTES_MAX,
                  .doc = "selection and features that it was trained with and is scored with"),
     FIELD_STRING(struct model_header, dataset_id, .min = 0, .max = TEXT_BYTES_MAX, .doc = "what it was trained on"),
+    FIELD_OBJECT(struct model_header, cuts, object_cuts_fields,
+                 .doc = "object cuts of the events that it learned from; scoring applies the same"),
     FIELD_OBJECT(struct model_header, params, train_params_fields),
     FIELD_LIST_STRING(struct model_header, classes, .min = CLASSES_MIN, .max = CLASSES_MAX,
                       .doc = "names, in the order of the outputs"),

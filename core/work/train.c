@@ -146,6 +146,7 @@ static enum status make_trainer(struct job_ctx *ctx, const struct train_spec *sp
     struct model_header h;
     field_defaults(model_header_fields, &h);
     h.recipe = m->recipe;
+    h.cuts = m->cuts;
     h.dataset_id = m->id;
     h.params = spec->params;
     h.params.model = model_index(spec);

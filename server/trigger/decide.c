@@ -9,7 +9,7 @@
 
 static const enum object_kind lepton_kinds[2] = {OBJECT_ELECTRON, OBJECT_MUON};
 
-/* ---- workspace --------------------------------------------------------------------------------------------------------- */
+/* ---- workspace ----------------------------------------------------------------------------------------- */
 
 enum status scratch_create(struct scratch **out, struct error *e)
 {
@@ -32,7 +32,7 @@ void scratch_destroy(struct scratch *s)
     mem_free(s);
 }
 
-/* ---- features ------------------------------------------------------------------------------------------------------------ */
+/* ---- features ------------------------------------------------------------------------------------------ */
 
 /* The leptons' pT as posted: the cuts renumber them, the answer names them as the client did. */
 static enum status keep_posted_pt(struct scratch *s, struct error *e)
@@ -82,15 +82,16 @@ static enum status check_finite(const float *values, size_t n, struct json_probl
 {
     for (size_t i = 0; i < n; i++)
         if (!isfinite(values[i])) {
-            json_problem_add(problems, pointer, "out_of_range", "its numbers are so large that %s are not finite", what);
+            json_problem_add(problems, pointer, "out_of_range", "its numbers are so large that %s are not finite",
+                             what);
             return error_set(e, STATUS_ARGUMENT, "event: %s are not finite", what);
         }
     return STATUS_OK;
 }
 
 /* The features of one recipe: from the cut batch, or as posted. */
-static enum status recipe_features(struct decision *d, struct scratch *s, size_t i_recipe, struct json_problems *problems,
-                                   struct error *e)
+static enum status recipe_features(struct decision *d, struct scratch *s, size_t i_recipe,
+                                   struct json_problems *problems, struct error *e)
 {
     struct feature_batch *f = &s->features[i_recipe];
     TRY(features_compute(d->menu->recipes[i_recipe], &s->batch, false, f, e));
@@ -131,14 +132,13 @@ static void all_reject(struct decision *d, enum reject why)
         d->reject[i] = why;
 }
 
-static enum status collections(struct decision *d, struct scratch *s, const struct object_cuts *cuts,
-                               struct json_problems *problems, struct error *e)
+static enum status collections(struct decision *d, struct scratch *s, struct json_problems *problems, struct error *e)
 {
     struct cut_counts counts = {0};
     const struct object_columns *o = s->batch.objects;
     bool had_lepton = o[OBJECT_ELECTRON].first[1] + o[OBJECT_MUON].first[1] > 0;
     TRY(keep_posted_pt(s, e));
-    event_batch_cut(&s->batch, cuts, &counts);
+    event_batch_cut(&s->batch, &d->menu->cuts, &counts);
     if (s->batch.n_events == 0) {
         all_reject(d, had_lepton ? REJECT_NO_LEPTON_ABOVE_PT : REJECT_NO_LEPTON);
         return STATUS_OK;
@@ -150,8 +150,7 @@ static enum status collections(struct decision *d, struct scratch *s, const stru
     return STATUS_OK;
 }
 
-enum status decide_features(struct decision *d, struct scratch *s, const struct object_cuts *cuts,
-                            struct json_problems *problems, struct error *e)
+enum status decide_features(struct decision *d, struct scratch *s, struct json_problems *problems, struct error *e)
 {
     TRY(check_recipe(d, problems, e));
     d->scratch = s;
@@ -159,16 +158,16 @@ enum status decide_features(struct decision *d, struct scratch *s, const struct 
         all_reject(d, REJECT_NONE);
         d->pass = true;
     } else {
-        TRY(collections(d, s, cuts, problems, e));
+        TRY(collections(d, s, problems, e));
     }
     d->i_primary = primary_model(d);
     size_t i_recipe = d->menu->models[d->i_primary].i_recipe;
     if (d->pass && d->event->schema == POSTED_DELPHES)
-        d->lepton_index = posted_index(s, &s->features[i_recipe].lepton[0], cuts);
+        d->lepton_index = posted_index(s, &s->features[i_recipe].lepton[0], &d->menu->cuts);
     return STATUS_OK;
 }
 
-/* ---- paths ----------------------------------------------------------------------------------------------------------------- */
+/* ---- paths --------------------------------------------------------------------------------------------- */
 
 static void decide_path(struct decision *d, size_t i)
 {

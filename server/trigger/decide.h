@@ -9,8 +9,8 @@
 #include "server/json/events_in.h"
 #include "server/trigger/menu.h"
 
-/* A thread's workspace, kept from event to event.  `reading` announces which menu it uses: activation frees no menu that
- * somebody announces. */
+/* A thread's workspace, kept from event to event.  `reading` announces which menu it uses: activation frees no menu
+ * that somebody announces. */
 struct scratch {
     struct scratch *next;
     atomic_bool busy;
@@ -46,9 +46,9 @@ struct decision {
     int64_t parse_ns, features_ns, compute_ns, total_ns;
 };
 
-/* Features: cuts and every recipe of the menu.  A recipe that the event does not have is a problem. */
-enum status decide_features(struct decision *d, struct scratch *s, const struct object_cuts *cuts,
-                            struct json_problems *problems, struct error *e) MUST_USE;
+/* Features: the menu's cuts and every recipe of it.  A recipe that the event does not have is a problem. */
+enum status decide_features(struct decision *d, struct scratch *s, struct json_problems *problems,
+                            struct error *e) MUST_USE;
 /* Scores and paths; memory from `a`. */
 enum status decide_paths(struct decision *d, struct arena *a, struct json_problems *problems, struct error *e) MUST_USE;
 /* Appends the decision's JSON. */

@@ -10,7 +10,7 @@
 
 enum { MENU_PATHS_MAX = 64, MENU_COLUMNS_MAX = 32, MENU_TEXT_MAX = 1 << 20, RECIPES_MAX = 8 };
 
-/* ---- as posted -------------------------------------------------------------------------------------------------- */
+/* ---- as posted ----------------------------------------------------------------------------------------- */
 
 struct target_spec {
     double signal_efficiency, threshold;          /* exactly one; the other is NaN */
@@ -36,16 +36,16 @@ struct menu_spec {
 enum status menu_spec_decode(struct arena *a, const struct json *body, struct menu_spec *out,
                              struct json_problems *problems, struct error *e) MUST_USE;
 
-/* ---- resolved ----------------------------------------------------------------------------------------------------- */
+/* ---- resolved ------------------------------------------------------------------------------------------ */
 
 /* Whether each path's model exists, is scored from the 14 features and has the class; explicit evaluations exist. */
 enum status menu_spec_check_models(struct arena *a, const struct menu_spec *spec, struct store *store,
                                    struct registry *registry, struct json_problems *problems, struct error *e) MUST_USE;
-/* The frozen form: model versions with SHA-256, thresholds, the evaluations that they came from.  *out is the caller's. */
+/* The frozen form: model versions with SHA-256, thresholds, the evaluations they came from.  *out is the caller's. */
 enum status menu_freeze(struct arena *a, const struct menu_spec *spec, struct store *store, struct registry *registry,
                         struct json **out, struct json_problems *problems, struct error *e) MUST_USE;
 
-/* ---- running -------------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 struct menu_model {
     struct model *model;                          /* a reference */
@@ -74,6 +74,7 @@ struct menu {
     struct menu_model *models;
     struct menu_path *paths;
     const struct recipe *recipes[RECIPES_MAX];    /* of its models, each once */
+    struct object_cuts cuts;                      /* of all its models */
     size_t n_models, n_paths, n_recipes, n_scores;
     const char *json;                             /* the decision's "menu" */
 };
@@ -86,7 +87,7 @@ enum status menu_of_model(struct model *model, const char *name, struct menu **o
 void menu_destroy(struct menu *m);                /* NULL allowed */
 
 /* Threshold of a class for a signal efficiency from a stored evaluation: a stored working point when the target is one
- * of those, else the highest threshold of the ROC whose signal efficiency is at least the target.  RANGE: unreachable. */
+ * of those, else the highest threshold of the ROC with at least that signal efficiency.  RANGE: unreachable. */
 struct evaluation_record;
 enum status menu_threshold(const struct evaluation_record *evaluation, const char *class_name, double target,
                            double *threshold, struct error *e) MUST_USE;

@@ -19,11 +19,12 @@ static void pointed(struct json_problems *p, size_t i, const char *member, const
     json_problem_add(p, pointer, code, "%.250s", e->text);
 }
 
-/* ---- models --------------------------------------------------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------------------------------------- */
 
 /* The path's model, or a problem and NULL.  Only failures of the service itself are errors. */
 static enum status path_model(struct arena *a, const struct path_spec *path, size_t i, struct registry *registry,
-                              struct model **model, const char **canonical, struct json_problems *problems, struct error *e)
+                              struct model **model, const char **canonical, struct json_problems *problems,
+                              struct error *e)
 {
     enum status s = registry_get(registry, a, path->model, model, canonical, e);
     if (s == STATUS_NOTFOUND || s == STATUS_ARGUMENT) {
@@ -54,7 +55,7 @@ static enum status finish(struct json_problems *problems, struct error *e)
     return error_set(e, STATUS_ARGUMENT, "menu: %s: %s", problems->items[0].pointer, problems->items[0].detail);
 }
 
-/* ---- thresholds ------------------------------------------------------------------------------------------------------ */
+/* ---- thresholds ---------------------------------------------------------------------------------------- */
 
 enum status menu_threshold(const struct evaluation_record *evaluation, const char *class_name, double target,
                            double *threshold, struct error *e)
@@ -79,8 +80,8 @@ enum status menu_threshold(const struct evaluation_record *evaluation, const cha
             reached = true;
         }
     if (!reached)
-        return error_set(e, STATUS_RANGE, "no threshold of evaluation %s keeps %.9g of class %.64s", evaluation->id, target,
-                         class_name);
+        return error_set(e, STATUS_RANGE, "no threshold of evaluation %s keeps %.9g of class %.64s", evaluation->id,
+                         target, class_name);
     return STATUS_OK;
 }
 
@@ -111,7 +112,8 @@ static enum status path_threshold(struct arena *a, const struct path_spec *path,
     TRY(s);
     TRY(evaluation_read(a, row.folder, &record, e));
     if (strcmp(record.model_version, model_version) != 0) {
-        (void)error_set(e, STATUS_ARGUMENT, "%s evaluates %s, the path uses %s", row.id, record.model_version, model_version);
+        (void)error_set(e, STATUS_ARGUMENT, "%s evaluates %s, the path uses %s", row.id, record.model_version,
+                        model_version);
         pointed(problems, i, "working_point/evaluation", "other_model", e);
         return STATUS_OK;
     }
@@ -140,7 +142,7 @@ enum status menu_spec_check_models(struct arena *a, const struct menu_spec *spec
     return finish(problems, e);
 }
 
-/* ---- frozen -------------------------------------------------------------------------------------------------------------- */
+/* ---- frozen -------------------------------------------------------------------------------------------- */
 
 static struct json *frozen_path(const struct path_spec *path, const struct model *model, const char *canonical,
                                 double threshold, const char *evaluation_id)

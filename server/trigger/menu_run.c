@@ -1,7 +1,7 @@
 /* server/trigger/menu_run.c
  *
- * A running menu from its frozen form: models loaded, recipes listed once, and every part of the answer that is the same
- * for each event written out beforehand. */
+ * A running menu from its frozen form: models loaded, recipes listed once, and every part of the answer that is the
+ * same for each event written out beforehand. */
 #include "server/trigger/menu.h"
 
 #include <math.h>
@@ -13,7 +13,8 @@ static const char *text_of(struct menu *m, const struct json *v)
     struct buf b;
     struct error e;
     buf_init(&b, MENU_TEXT_MAX);
-    const char *text = json_write(v, &b, &e) == STATUS_OK ? arena_strndup(&m->arena, (const char *)b.data, b.len) : NULL;
+    const char *text =
+        json_write(v, &b, &e) == STATUS_OK ? arena_strndup(&m->arena, (const char *)b.data, b.len) : NULL;
     buf_fini(&b);
     return text;
 }
@@ -37,7 +38,7 @@ static const char *threshold_text(struct menu *m, double v)
     return arena_printf(&m->arena, (double)(float)v == v ? ",\"threshold\":%.9g" : ",\"threshold\":%.17g", v);
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------------------------------------- */
 
 static enum status add_recipe(struct menu *m, struct menu_model *model, struct error *e)
 {
@@ -70,6 +71,19 @@ static const char *model_text(struct menu *m, const struct menu_model *model)
     return name ? text : NULL;
 }
 
+/* An event is cut once, so the models of a menu must have learned from events with the same cuts. */
+static enum status adopt_cuts(struct menu *m, const struct model *model, const char *name, struct error *e)
+{
+    const struct object_cuts *cuts = &model_header(model)->cuts;
+    if (m->n_models == 1)
+        m->cuts = *cuts;
+    if (object_cuts_equal(&m->cuts, cuts))
+        return STATUS_OK;
+    return error_set(e, STATUS_ARGUMENT,
+                     "model %s was trained on events with other object cuts than %s: put them into menus of their own",
+                     name, m->models[0].name);
+}
+
 /* Adds a model to the menu, with a reference of its own. */
 static enum status add_model(struct menu *m, struct model *model, const char *name, struct error *e)
 {
@@ -84,6 +98,7 @@ static enum status add_model(struct menu *m, struct model *model, const char *na
     if (!to->name || !to->score_keys)
         return no_memory(e);
     m->n_scores += to->n_classes;
+    TRY(adopt_cuts(m, model, name, e));
     TRY(add_recipe(m, to, e));
     to->json = model_text(m, to);
     bool complete = to->json != NULL;
@@ -115,7 +130,7 @@ static enum status load_model(struct menu *m, const struct json *path, struct re
     return s;
 }
 
-/* ---- paths --------------------------------------------------------------------------------------------------------------- */
+/* ---- paths --------------------------------------------------------------------------------------------- */
 
 static enum status path_texts(struct menu *m, struct menu_path *to, const struct json *path, struct error *e)
 {
@@ -154,7 +169,7 @@ static enum status add_path(struct menu *m, const struct json *path, struct regi
     return path_texts(m, to, path, e);
 }
 
-/* ---- the whole ----------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static enum status choose_column(struct menu *m, const struct json *columns, const char *wanted, struct error *e)
 {
@@ -192,8 +207,8 @@ static enum status menu_create(size_t n_models, size_t n_paths, struct menu **ou
     return m->models && m->paths ? STATUS_OK : no_memory(e);
 }
 
-static enum status fill(struct menu *m, const struct json *frozen, const char *name, int64_t revision, const char *column,
-                        struct registry *registry, struct error *e)
+static enum status fill(struct menu *m, const struct json *frozen, const char *name, int64_t revision,
+                        const char *column, struct registry *registry, struct error *e)
 {
     const struct json *paths = json_get(frozen, "paths");
     m->name = arena_strdup(&m->arena, name);

@@ -72,7 +72,8 @@ static bool has_column(const struct menu_spec *spec, const char *name)
     return false;
 }
 
-static void check_prescales(const struct menu_spec *spec, const struct path_spec *path, size_t i, struct json_problems *p)
+static void check_prescales(const struct menu_spec *spec, const struct path_spec *path, size_t i,
+                            struct json_problems *p)
 {
     const struct field_pair *pairs = path->prescales.items;
     for (size_t k = 0; k < path->prescales.n_items; k++) {
@@ -129,8 +130,9 @@ static void explain_unknown(struct json_problems *p)
         for (size_t k = 0; k < ARRAY_LEN(budgets); k++) {
             const char *slash = strrchr(p->items[i].pointer, '/');
             if (slash && strcmp(slash + 1, budgets[k]) == 0 && strcmp(p->items[i].code, "unknown_member") == 0)
-                (void)snprintf(p->items[i].detail, sizeof p->items[i].detail,
-                               "this version has no rate budgets and no overload policies; prescales limit a path's rate");
+                (void)snprintf(
+                    p->items[i].detail, sizeof p->items[i].detail,
+                    "this version has no rate budgets and no overload policies; prescales limit a path's rate");
         }
 }
 

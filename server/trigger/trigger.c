@@ -27,7 +27,6 @@ struct shown {
 struct trigger {
     struct store *store;
     struct registry *registry;
-    struct object_cuts cuts;
     _Atomic(struct menu *) menu;
     _Atomic(struct scratch *) scratches;
     pthread_mutex_t activating;
@@ -37,7 +36,8 @@ struct trigger {
     char why_none[ERROR_TEXT_MAX];                /* why no menu ran from the start, when one should */
     _Atomic int64_t accepted, rejected, errors, by_reason[TRIGGER_REASONS];
 };
-_Static_assert(TRIGGER_REASONS <= ARRAY_LEN(((struct trigger_counters *)0)->by_reason), "counters have a place for each");
+_Static_assert(TRIGGER_REASONS <= ARRAY_LEN(((struct trigger_counters *)0)->by_reason),
+               "counters have a place for each");
 
 const char *trigger_reason_name(enum trigger_reason r)
 {
@@ -50,7 +50,7 @@ const char *trigger_reason_name(enum trigger_reason r)
     return names[r];
 }
 
-/* ---- workspaces and the running menu -------------------------------------------------------------------------------------- */
+/* ---- workspaces and the running menu ------------------------------------------------------------------- */
 
 static enum status scratch_acquire(struct trigger *t, struct scratch **out, struct error *e)
 {
@@ -93,7 +93,7 @@ static void menu_swap(struct trigger *t, struct menu *m)
     menu_destroy(old);
 }
 
-/* ---- one event --------------------------------------------------------------------------------------------------------------- */
+/* ---- one event ----------------------------------------------------------------------------------------- */
 
 struct work {
     struct trigger *t;
@@ -130,7 +130,8 @@ static enum status named_model(struct work *w, const char *ref, struct error *e)
     if (model_input(model) == INPUT_HLF) {
         s = menu_of_model(model, canonical, &w->own, e);
     } else {
-        json_problem_add(w->problems, "/options/model", "unsupported_model", "%.90s needs particle sequences", canonical);
+        json_problem_add(w->problems, "/options/model", "unsupported_model", "%.90s needs particle sequences",
+                         canonical);
         s = error_set(e, STATUS_ARGUMENT, "event: /options/model: %.90s needs particle sequences", canonical);
     }
     model_release(model);
@@ -138,7 +139,8 @@ static enum status named_model(struct work *w, const char *ref, struct error *e)
 }
 
 /* The menu to decide by: of the model that is given or named, else the running one. */
-static enum status choose_menu(struct work *w, const struct posted_event *event, const struct menu **out, struct error *e)
+static enum status choose_menu(struct work *w, const struct posted_event *event, const struct menu **out,
+                               struct error *e)
 {
     if (event->menu && strcmp(event->menu, "active") != 0) {
         json_problem_add(w->problems, "/options/menu", "choice", "events are decided by the menu \"active\" only");
@@ -180,7 +182,7 @@ static enum status decide_one(struct work *w, struct span body, struct buf *out,
     TRY(events_in_scan(w->a, body.data, body.len, &w->s->batch, &event, w->problems, e));
     int64_t parsed = time_mono_ns();
     TRY(choose_menu(w, &event, &d.menu, e));
-    TRY(decide_features(&d, w->s, &w->t->cuts, w->problems, e));
+    TRY(decide_features(&d, w->s, w->problems, e));
     int64_t featured = time_mono_ns();
     TRY(check_deadline(w, &event, e));
     TRY(decide_paths(&d, w->a, w->problems, e));
@@ -237,7 +239,7 @@ enum status trigger_decide_model(struct trigger *t, struct arena *a, struct mode
     return decide(&w, (struct span){body, len}, out, e);
 }
 
-/* ---- menus --------------------------------------------------------------------------------------------------------------------- */
+/* ---- menus --------------------------------------------------------------------------------------------- */
 
 enum status trigger_menu_create(struct trigger *t, const struct json *menu, const char **name, int64_t *revision,
                                 struct arena *a, struct json_problems *problems, struct error *e)
@@ -365,7 +367,7 @@ enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t r
     return trigger_menu_activate_column(t, name, revision, NULL, problems, e);
 }
 
-/* ---- life ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------------------------------------- */
 
 static enum status restore(struct trigger *t, struct arena *a, struct error *e)
 {
@@ -381,7 +383,8 @@ static enum status restore(struct trigger *t, struct arena *a, struct error *e)
         return error_set(e, STATUS_FORMAT, "menu %.64s has no frozen form", row.name);
     TRY(shown_for(t, row.name, row.revision, &shown, e));
     TRY(json_parse(row.resolved, strlen(row.resolved), &frozen, e));
-    s = menu_build(frozen, row.name, row.revision, json_str(json_get(frozen, "prescale_column"), NULL), t->registry, &m, e);
+    s = menu_build(frozen, row.name, row.revision, json_str(json_get(frozen, "prescale_column"), NULL), t->registry, &m,
+                   e);
     json_free(frozen);
     if (s == STATUS_OK)
         run_menu(t, m, shown);
@@ -397,7 +400,6 @@ enum status trigger_create(struct store *store, struct registry *registry, struc
         return error_set(e, STATUS_NOMEM, "no memory for the trigger");
     t->store = store;
     t->registry = registry;
-    field_defaults(object_cuts_fields, &t->cuts);
     check(pthread_mutex_init(&t->activating, NULL) == 0);
     arena_init(&t->shown_arena, 1 << 20);
     arena_init(&a, ACTIVATION_ARENA_MAX);

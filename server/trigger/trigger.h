@@ -16,10 +16,11 @@ struct trigger;
 /* Restores the active menu from the store with its models checked by SHA-256; when that fails, the reason is logged and
  * no menu runs (trigger_ready is false).  `store` and `registry` are borrowed; both NULL: a trigger without menus, for
  * trigger_decide_model only. */
-enum status trigger_create(struct store *store, struct registry *registry, struct trigger **out, struct error *e) MUST_USE;
+enum status trigger_create(struct store *store, struct registry *registry, struct trigger **out,
+                           struct error *e) MUST_USE;
 void trigger_destroy(struct trigger *t);          /* NULL allowed; nobody may be deciding */
 
-/* ---- decisions ----------------------------------------------------------------------------------------------- */
+/* ---- decisions ----------------------------------------------------------------------------------------- */
 
 /* Why a decision is what it is.  rate_limited and overload_* belong to rate budgets and never occur without them. */
 #define TRIGGER_REASON_TABLE(X) \
@@ -46,12 +47,12 @@ enum status trigger_decide(struct trigger *t, struct arena *a, const uint8_t *bo
 enum status trigger_decide_at(struct trigger *t, struct arena *a, int64_t arrived_ns, const uint8_t *body, size_t len,
                               struct buf *out, struct decision_brief *brief, struct json_problems *problems,
                               struct error *e) MUST_USE;
-/* The same with this model, no menu, and options.model ignored; `name` ("name@7" or a file's name) is for the answer. */
+/* The same with this model, no menu, and options.model ignored; `name` ("name@7" or a file's) is for the answer. */
 enum status trigger_decide_model(struct trigger *t, struct arena *a, struct model *model, const char *name,
                                  const uint8_t *body, size_t len, struct buf *out, struct decision_brief *brief,
                                  struct json_problems *problems, struct error *e) MUST_USE;
 
-/* ---- menus ------------------------------------------------------------------------------------------------------ */
+/* ---- menus --------------------------------------------------------------------------------------------- */
 
 /* A menu as posted is checked (names, models, classes, targets); the draft's revision is returned. */
 enum status trigger_menu_create(struct trigger *t, const struct json *menu, const char **name, int64_t *revision,
@@ -60,14 +61,14 @@ enum status trigger_menu_create(struct trigger *t, const struct json *menu, cons
  * An activated revision stays as it was frozen: activating it again runs the same models and thresholds. */
 enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t revision, struct json_problems *problems,
                                   struct error *e) MUST_USE;
-/* The same with the prescales of `column`, one of the menu's columns; NULL: the first, or none where the menu has none. */
+/* The same with the prescales of `column`, one of the menu's columns; NULL: the first, or none if it has none. */
 enum status trigger_menu_activate_column(struct trigger *t, const char *name, int64_t revision, const char *column,
                                          struct json_problems *problems, struct error *e) MUST_USE;
 /* Whether a menu is active and its models are loaded, for /readyz.  *menu_name lives as long as the trigger. */
 bool trigger_ready(struct trigger *t, const char **menu_name, int64_t *revision);
 
-/* Whether prescale `n` of path keeps the event: hash64 over path, run, lumi, event with the menu's seed, modulo n, is 0.
- * The same on every machine, and in replay.  n = 0 keeps nothing. */
+/* Whether prescale `n` of path keeps the event: hash64 over path, run, lumi, event with the menu's seed, modulo n, is
+ * 0. The same on every machine, and in replay.  n = 0 keeps nothing. */
 bool trigger_prescale_keeps(uint64_t seed, const char *path, int64_t run, int64_t lumi, int64_t event, int64_t n);
 
 /* errors: events that were refused.  by_reason[enum trigger_reason]. */

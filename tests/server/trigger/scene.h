@@ -41,7 +41,7 @@ static const char *const scene_classes[] = {"qcd", "tt", "wjets"};
             fail_msg("%s: %s", #expr, (err)->text);                                                               \
     } while (0)
 
-/* ---- rows to learn from ----------------------------------------------------------------------------------------- */
+/* ---- rows to learn from -------------------------------------------------------------------------------- */
 
 struct scene_rows {
     float hlf[SCENE_ROWS][HLF_COUNT];
@@ -78,15 +78,18 @@ static inline struct model_header scene_header(struct scene *s, const char *reci
     h.classes = (struct field_list){(void *)(uintptr_t)scene_classes, 3};
     h.created_at = "2026-01-01T00:00:00.000000Z";
     h.build_id = "test";
-    MUST(scaler_record_make(&s->a, &scaler, recipe_find(recipe)->sequence_dense ? NULL : &sequence, &h.scaler, &s->e), &s->e);
+    MUST(scaler_record_make(&s->a, &scaler, recipe_find(recipe)->sequence_dense ? NULL : &sequence, &h.scaler, &s->e),
+         &s->e);
     return h;
 }
 
-/* A small network; the caller's. */
+/* A small network; the caller's.  scene_electron_pt: the cut of the events that it learned from. */
+static double scene_electron_pt = 23;
 static inline struct model *scene_train(struct scene *s, const char *recipe, int64_t seed)
 {
     struct scene_rows *rows = malloc(sizeof *rows);
     struct model_header h = scene_header(s, recipe, seed);
+    h.cuts.electron_pt = scene_electron_pt;
     struct trainer *t;
     struct model *m;
     struct epoch_report report;
@@ -101,7 +104,7 @@ static inline struct model *scene_train(struct scene *s, const char *recipe, int
     return m;
 }
 
-/* ---- what jobs would have published -------------------------------------------------------------------------------- */
+/* ---- what jobs would have published -------------------------------------------------------------------- */
 
 static inline void scene_artifact(struct scene *s, const char *id, const char *kind, const char *name, int64_t version,
                                   const char *sha256)
@@ -124,7 +127,8 @@ static inline const char *scene_file(struct scene *s, const char *kind, const ch
 }
 
 /* Trains and registers "name@version" with id "mdl_NAME_VERSION"; returns the model, released by the caller. */
-static inline struct model *scene_model(struct scene *s, const char *name, int64_t version, const char *recipe, int64_t seed)
+static inline struct model *scene_model(struct scene *s, const char *name, int64_t version, const char *recipe,
+                                        int64_t seed)
 {
     struct model *m = scene_train(s, recipe, seed);
     const char *id = arena_printf(&s->a, "mdl_%s_%lld", name, (long long)version);
@@ -145,7 +149,8 @@ static inline struct evaluation_record scene_evaluation(struct scene *s, const c
     struct buf text;
     scene_rows_make(rows, seed);
     model_predict_hlf(m, &rows->hlf[0][0], SCENE_ROWS, scores);
-    MUST(metrics_evaluate(&s->a, scores, rows->label, NULL, SCENE_ROWS, 3, scene_classes, &record.metrics, &s->e), &s->e);
+    MUST(metrics_evaluate(&s->a, scores, rows->label, NULL, SCENE_ROWS, 3, scene_classes, &record.metrics, &s->e),
+         &s->e);
     buf_init(&text, 16 << 20);
     MUST(field_write_text(evaluation_record_fields, &record, &text, &s->e), &s->e);
     MUST(file_write_atomic(scene_file(s, "evaluation", id, EVALUATION_FILE), text.data, text.len, &s->e), &s->e);
@@ -156,7 +161,7 @@ static inline struct evaluation_record scene_evaluation(struct scene *s, const c
     return record;
 }
 
-/* ---- the stage -------------------------------------------------------------------------------------------------------- */
+/* ---- the stage ----------------------------------------------------------------------------------------- */
 
 static inline void scene_quiet(void *ctx, enum log_level level, const char *line)
 {
@@ -230,7 +235,8 @@ static inline struct json *scene_decide(struct scene *s, const char *event, stru
     struct buf out;
     struct json *v;
     buf_init(&out, 1 << 20);
-    MUST(trigger_decide(s->trigger, &s->a, (const uint8_t *)event, strlen(event), &out, brief, &s->problems, &s->e), &s->e);
+    MUST(trigger_decide(s->trigger, &s->a, (const uint8_t *)event, strlen(event), &out, brief, &s->problems, &s->e),
+         &s->e);
     MUST(json_parse(out.data, out.len, &v, &s->e), &s->e);
     buf_fini(&out);
     return v;
@@ -241,7 +247,8 @@ static inline enum status scene_refuse(struct scene *s, const char *event, struc
 {
     struct buf out;
     buf_init(&out, 1 << 20);
-    enum status st = trigger_decide(s->trigger, &s->a, (const uint8_t *)event, strlen(event), &out, brief, &s->problems, &s->e);
+    enum status st =
+        trigger_decide(s->trigger, &s->a, (const uint8_t *)event, strlen(event), &out, brief, &s->problems, &s->e);
     assert_int_not_equal(st, STATUS_OK);
     assert_int_equal(out.len, 0);
     buf_fini(&out);
@@ -257,6 +264,8 @@ static inline enum status scene_refuse(struct scene *s, const char *event, struc
                      (s)->problems.items[0].code, (s)->problems.items[0].detail);                                 \
     } while (0)
 
-#define HLF_EVENT "{\"schema\":\"hlf/1\",\"event\":{\"run\":1,\"lumi\":2,\"event\":3},\"hlf\":[0.5,1.5,-0.25,1,0,0,0.5,0,0,0,0,0,1,0]}"
+#define HLF_EVENT                                                                                                      \
+    "{\"schema\":\"hlf/"                                                                                               \
+    "1\",\"event\":{\"run\":1,\"lumi\":2,\"event\":3},\"hlf\":[0.5,1.5,-0.25,1,0,0,0.5,0,0,0,0,0,1,0]}"
 
 #endif

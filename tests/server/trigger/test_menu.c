@@ -9,7 +9,8 @@
 #define PATH(name, model, more) "{\"path\":\"" name "\",\"model\":\"" model "\",\"discriminant\":\"tt\"," more "}"
 #define AT_THRESHOLD "\"working_point\":{\"target\":{\"threshold\":0.25}}"
 #define AT_EFFICIENCY "\"working_point\":{\"target\":{\"signal_efficiency\":0.99}}"
-#define MENU(paths) "{\"name\":\"run3\",\"comment\":\"c\",\"columns\":[\"low\",\"high\"],\"prescale_seed\":7,\"paths\":[" paths "]}"
+#define MENU(paths)                                                                                                    \
+    "{\"name\":\"run3\",\"comment\":\"c\",\"columns\":[\"low\",\"high\"],\"prescale_seed\":7,\"paths\":[" paths "]}"
 
 static int setup(void **state)
 {
@@ -58,30 +59,37 @@ static void test_what_is_wrong_with_a_menu_is_pointed_at(void **state)
     refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD) "," PATH("A", "topo", AT_THRESHOLD)), "/paths/1/path", "duplicate");
     refuse(s, MENU(PATH("A", "topo", "\"shadow\":false")), "/paths/0/working_point", "required");
     refuse(s, MENU(PATH("A", "topo", "\"working_point\":{}")), "/paths/0/working_point/target", "required");
-    refuse(s, MENU(PATH("A", "topo", "\"working_point\":{\"target\":{}}")), "/paths/0/working_point/target", "conflict");
+    refuse(s, MENU(PATH("A", "topo", "\"working_point\":{\"target\":{}}")), "/paths/0/working_point/target",
+           "conflict");
     refuse(s, MENU(PATH("A", "topo", "\"working_point\":{\"target\":{\"threshold\":0.1,\"signal_efficiency\":0.9}}")),
            "/paths/0/working_point/target", "conflict");
     refuse(s, MENU(PATH("A", "topo", "\"working_point\":{\"target\":{\"threshold\":1.5}}")),
            "/paths/0/working_point/target/threshold", "out_of_range");
     refuse(s, MENU(PATH("A", "topo", "\"working_point\":{\"target\":{\"signal_efficiency\":0}}")),
            "/paths/0/working_point/target/signal_efficiency", "out_of_range");
-    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"prescales\":{\"medium\":2}")), "/paths/0/prescales", "unknown_column");
-    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"prescales\":{\"low\":2.5}")), "/paths/0/prescales/low", "out_of_range");
-    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"prescales\":{\"low\":-1}")), "/paths/0/prescales/low", "out_of_range");
+    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"prescales\":{\"medium\":2}")), "/paths/0/prescales",
+           "unknown_column");
+    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"prescales\":{\"low\":2.5}")), "/paths/0/prescales/low",
+           "out_of_range");
+    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"prescales\":{\"low\":-1}")), "/paths/0/prescales/low",
+           "out_of_range");
     refuse(s, MENU(PATH("A", "topo@7", AT_THRESHOLD)), "/paths/0/model", "unknown_model");
     refuse(s, MENU(PATH("A", "topo@champion", AT_THRESHOLD)), "/paths/0/model", "unknown_model");
-    refuse(s, MENU("{\"path\":\"A\",\"model\":\"topo\",\"discriminant\":\"higgs\"," AT_THRESHOLD "}"), "/paths/0/discriminant",
-           "unknown_class");
+    refuse(s, MENU("{\"path\":\"A\",\"model\":\"topo\",\"discriminant\":\"higgs\"," AT_THRESHOLD "}"),
+           "/paths/0/discriminant", "unknown_class");
     assert_non_null(strstr(s->problems.items[0].detail, "wjets"));
-    refuse(s, MENU(PATH("A", "topo", "\"working_point\":{\"target\":{\"signal_efficiency\":0.9},\"evaluation\":\"ev_no\"}")),
-           "/paths/0/working_point/evaluation", "unknown_evaluation");
+    refuse(
+        s,
+        MENU(PATH("A", "topo", "\"working_point\":{\"target\":{\"signal_efficiency\":0.9},\"evaluation\":\"ev_no\"}")),
+        "/paths/0/working_point/evaluation", "unknown_evaluation");
     refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"thresold\":1")), "/paths/0/thresold", "unknown_member");
 }
 
 static void test_rate_budgets_are_refused_with_an_explanation(void **state)
 {
     struct scene *s = *state;
-    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"rate_budget_hz\":110")), "/paths/0/rate_budget_hz", "unknown_member");
+    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"rate_budget_hz\":110")), "/paths/0/rate_budget_hz",
+           "unknown_member");
     assert_non_null(strstr(s->problems.items[0].detail, "no rate budgets"));
     refuse(s, "{\"name\":\"m\",\"total_rate_budget_hz\":150,\"paths\":[" PATH("A", "topo", AT_THRESHOLD) "]}",
            "/total_rate_budget_hz", "unknown_member");
@@ -147,7 +155,9 @@ static void test_activation_without_or_with_the_wrong_evaluation_says_which(void
     MUST(registry_get(s->registry, &s->a, "topo@2", &m, &canonical, &s->e), &s->e);
     scene_evaluation(s, "ev_two", "topo@2", m, 5);
     model_release(m);
-    refuse(s, MENU(PATH("A", "topo@1", "\"working_point\":{\"target\":{\"signal_efficiency\":0.9},\"evaluation\":\"ev_two\"}")),
+    refuse(s,
+           MENU(PATH("A", "topo@1",
+                     "\"working_point\":{\"target\":{\"signal_efficiency\":0.9},\"evaluation\":\"ev_two\"}")),
            "/paths/0/working_point/evaluation", "other_model");
 }
 
@@ -191,7 +201,9 @@ static void test_a_restart_runs_the_same_menu_with_the_same_column(void **state)
     const char *name;
     int64_t revision;
     struct decision_brief brief;
-    MUST(scene_create_menu(s, MENU(PATH("A", "topo@1", AT_THRESHOLD ",\"prescales\":{\"low\":5,\"high\":3}")), &revision), &s->e);
+    MUST(scene_create_menu(s, MENU(PATH("A", "topo@1", AT_THRESHOLD ",\"prescales\":{\"low\":5,\"high\":3}")),
+                           &revision),
+         &s->e);
     MUST(trigger_menu_activate_column(s->trigger, "run3", revision, "high", &s->problems, &s->e), &s->e);
     scene_shut(s);
     scene_open(s);
@@ -230,7 +242,8 @@ static void test_a_column_that_the_menu_does_not_have_is_refused(void **state)
     struct scene *s = *state;
     int64_t revision;
     MUST(scene_create_menu(s, MENU(PATH("A", "topo@1", AT_THRESHOLD)), &revision), &s->e);
-    assert_int_equal(trigger_menu_activate_column(s->trigger, "run3", revision, "2e34", &s->problems, &s->e), STATUS_ARGUMENT);
+    assert_int_equal(trigger_menu_activate_column(s->trigger, "run3", revision, "2e34", &s->problems, &s->e),
+                     STATUS_ARGUMENT);
     ASSERT_PROBLEM(s, "/prescale_column", "unknown_column");
 }
 
@@ -259,16 +272,22 @@ static void test_every_allocation_that_fails_in_an_activation_leaves_the_old_men
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_a_menu_gets_revisions_and_is_not_active_before_it_is_activated, setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(test_a_menu_gets_revisions_and_is_not_active_before_it_is_activated, setup,
+                                        scene_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_with_a_menu_is_pointed_at, setup, scene_teardown),
         cmocka_unit_test_setup_teardown(test_rate_budgets_are_refused_with_an_explanation, setup, scene_teardown),
-        cmocka_unit_test_setup_teardown(test_activation_freezes_aliases_to_versions_and_targets_to_thresholds, setup, scene_teardown),
-        cmocka_unit_test_setup_teardown(test_activation_without_or_with_the_wrong_evaluation_says_which, setup, scene_teardown),
-        cmocka_unit_test_setup_teardown(test_thresholds_between_the_stored_working_points_keep_at_least_the_target, setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(test_activation_freezes_aliases_to_versions_and_targets_to_thresholds, setup,
+                                        scene_teardown),
+        cmocka_unit_test_setup_teardown(test_activation_without_or_with_the_wrong_evaluation_says_which, setup,
+                                        scene_teardown),
+        cmocka_unit_test_setup_teardown(test_thresholds_between_the_stored_working_points_keep_at_least_the_target,
+                                        setup, scene_teardown),
         cmocka_unit_test_setup_teardown(test_a_restart_runs_the_same_menu_with_the_same_column, setup, scene_teardown),
-        cmocka_unit_test_setup_teardown(test_a_restart_with_a_changed_model_runs_no_menu_and_says_why, setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(test_a_restart_with_a_changed_model_runs_no_menu_and_says_why, setup,
+                                        scene_teardown),
         cmocka_unit_test_setup_teardown(test_a_column_that_the_menu_does_not_have_is_refused, setup, scene_teardown),
-        cmocka_unit_test_setup_teardown(test_every_allocation_that_fails_in_an_activation_leaves_the_old_menu_running, setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(test_every_allocation_that_fails_in_an_activation_leaves_the_old_menu_running,
+                                        setup, scene_teardown),
     };
     return cmocka_run_group_tests_name("menu", tests, NULL, NULL);
 }

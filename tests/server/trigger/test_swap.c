@@ -27,8 +27,8 @@ static bool is_consistent(const struct storm *storm, const struct json *d)
     const struct json *paths = json_get(d, "paths"), *first = json_at(paths, 0);
     const char *name = json_str(json_get(first, "path"), ""), *model = json_str(json_get(first, "model"), "");
     bool accept = json_bool(json_get(d, "accept"), false);
-    return revision == storm->revision[which] && json_count(paths) == which + 1 && strcmp(name, which ? "B" : "A") == 0 &&
-           strcmp(model, which ? "topo@2" : "topo@1") == 0 &&
+    return revision == storm->revision[which] && json_count(paths) == which + 1 &&
+           strcmp(name, which ? "B" : "A") == 0 && strcmp(model, which ? "topo@2" : "topo@1") == 0 &&
            json_int(json_get(json_get(d, "model"), "version"), 0) == (int64_t)which + 1 &&
            (float)json_num(json_get(first, "score"), -1) == storm->score[which] &&
            (float)json_num(json_get(json_get(d, "scores"), "tt"), -1) == storm->score[which] && accept == (which == 0);
@@ -48,8 +48,8 @@ static void *decide_often(void *ctx)
         struct json *d = NULL;
         out.len = 0;
         arena_reset(&a);
-        enum status s = trigger_decide(storm->scene->trigger, &a, (const uint8_t *)HLF_EVENT, strlen(HLF_EVENT), &out, &brief,
-                                       problems, &e);
+        enum status s = trigger_decide(storm->scene->trigger, &a, (const uint8_t *)HLF_EVENT, strlen(HLF_EVENT), &out,
+                                       &brief, problems, &e);
         if (s != STATUS_OK || json_parse(out.data, out.len, &d, &e) != STATUS_OK || !is_consistent(storm, d))
             atomic_fetch_add(&storm->n_wrong, 1);
         atomic_fetch_add(&storm->n_of[json_int(json_get(json_get(d, "menu"), "revision"), 0) == storm->revision[1]], 1);
@@ -77,7 +77,8 @@ static void test_answers_are_of_one_menu_while_it_is_swapped_100_times(void **st
     }
     assert_true(storm.score[0] != storm.score[1]);
 #define AT(t) "\"discriminant\":\"tt\",\"working_point\":{\"target\":{\"threshold\":" #t "}}}"
-    storm.revision[0] = scene_run_menu(s, "m", "{\"name\":\"m\",\"paths\":[{\"path\":\"A\",\"model\":\"topo@1\"," AT(0) "]}");
+    storm.revision[0] =
+        scene_run_menu(s, "m", "{\"name\":\"m\",\"paths\":[{\"path\":\"A\",\"model\":\"topo@1\"," AT(0) "]}");
     storm.revision[1] = scene_run_menu(s, "m", "{\"name\":\"m\",\"paths\":[{\"path\":\"B\",\"model\":\"topo@2\"," AT(1)
                                                ",{\"path\":\"C\",\"model\":\"topo@2\"," AT(1) "]}");
     for (size_t i = 0; i < THREADS; i++)
