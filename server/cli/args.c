@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <string.h>
 
-/* ---- help ----------------------------------------------------------------------------------------------------------- */
+/* ---- help ---------------------------------------------------------------------------------------------- */
 
 static void print_usage(FILE *out, const struct cli_usage *u)
 {
@@ -43,7 +43,7 @@ int cli_failed(const char *name, const struct error *e)
     return CLI_FAILED;
 }
 
-/* ---- parsing ---------------------------------------------------------------------------------------------------------- */
+/* ---- parsing ------------------------------------------------------------------------------------------- */
 
 static const struct cli_option *find_option(const struct cli_usage *u, const char *arg, size_t len)
 {
@@ -102,7 +102,7 @@ int cli_parse(const struct cli_usage *usage, int argc, char **argv, const char *
     return n_found == n ? CLI_GO_ON : cli_misused(usage, "an argument is missing");
 }
 
-/* ---- output ------------------------------------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------------------- */
 
 enum status cli_put(struct buf *b, struct error *e)
 {

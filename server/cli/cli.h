@@ -19,7 +19,7 @@ int cli_jobs(int argc, char **argv);
 int cli_cancel(int argc, char **argv);
 int cli_score(int argc, char **argv);
 
-/* ---- arguments (args.c) ------------------------------------------------------------------------------------------ */
+/* ---- arguments (args.c) -------------------------------------------------------------------------------- */
 
 struct cli_option {
     const char *name;                  /* "--server" */
@@ -45,7 +45,7 @@ int cli_misused(const struct cli_usage *usage, const char *problem);
 /* Prints "dltrigger NAME: text" and returns CLI_FAILED. */
 int cli_failed(const char *name, const struct error *e);
 
-/* ---- output ------------------------------------------------------------------------------------------------------- */
+/* ---- output -------------------------------------------------------------------------------------------- */
 
 /* Writes the buffer to standard output and empties it; a full disk or closed pipe is an error. */
 enum status cli_put(struct buf *b, struct error *e) MUST_USE;

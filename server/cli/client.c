@@ -110,8 +110,8 @@ enum status client_request(struct client *c, const char *method, const char *pat
     curl_easy_getinfo(c->curl, CURLINFO_RESPONSE_CODE, &out->status);
     if (code == CURLE_OK)
         return STATUS_OK;
-    return error_set(e, STATUS_REMOTE, "%s: %s; is dltriggerd running there? (--server URL or DLTRIGGER_SERVER)", c->server,
-                     reason[0] ? reason : curl_easy_strerror(code));
+    return error_set(e, STATUS_REMOTE, "%s: %s; is dltriggerd running there? (--server URL or DLTRIGGER_SERVER)",
+                     c->server, reason[0] ? reason : curl_easy_strerror(code));
 }
 
 enum status client_problem(const struct answer *answer, struct error *e)

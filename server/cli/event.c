@@ -1,7 +1,7 @@
 /* server/cli/event.c
  *
- * `dltrigger event`: one entry of a ROOT file as the body of POST /api/v1/trigger/decisions, before any cut, with as many
- * digits as a float needs: posted, it is the same event as ingested. */
+ * `dltrigger event`: one entry of a ROOT file as the body of POST /api/v1/trigger/decisions, before any cut, with as
+ * many digits as a float needs: posted, it is the same event as ingested. */
 #include "server/cli/cli.h"
 #include "server/cli/input.h"
 #include "server/json/events_in.h"
@@ -42,8 +42,8 @@ int cli_event(int argc, char **argv)
         {"--tree", "NAME", "the Delphes tree (default Delphes)", &tree, NULL},
     };
     const struct cli_usage usage = {"event", "FILE_OR_URL [--entry N]",
-                                    "Prints one entry of a Delphes file as the JSON that is posted to the trigger.", options,
-                                    ARRAY_LEN(options)};
+                                    "Prints one entry of a Delphes file as the JSON that is posted to the trigger.",
+                                    options, ARRAY_LEN(options)};
     int code = cli_parse(&usage, argc, argv, &url, 1);
     if (code != CLI_GO_ON)
         return code;

@@ -1,8 +1,8 @@
 /* server/cli/features.c
  *
- * `dltrigger features`: what a physicist holds against a notebook.  One line an event: entry, why it was dropped, the 14
- * features; with --rows the particle rows, with --sequence the network's input.  The same functions as ingestion and the
- * trigger, in batches, so that a file of any size takes little memory. */
+ * `dltrigger features`: what a physicist holds against a notebook.  One line an event: entry, why it was dropped, the
+ * 14 features; with --rows the particle rows, with --sequence the network's input.  The same functions as ingestion and
+ * the trigger, in batches, so that a file of any size takes little memory. */
 #include "server/cli/cli.h"
 #include "server/cli/input.h"
 #include "core/feature.h"
@@ -28,7 +28,7 @@ struct features_job {
     struct buf out;
 };
 
-/* ---- one event ---------------------------------------------------------------------------------------------------------- */
+/* ---- one event ----------------------------------------------------------------------------------------- */
 
 static enum status put_numbers(struct features_job *j, const float *v, size_t n, struct error *e)
 {
@@ -84,7 +84,8 @@ static enum status put_event_json(struct features_job *j, int64_t entry, const c
     TRY(buf_printf(&j->out, e, "{\"entry\":%lld,\"reason\":", (long long)entry));
     if (reason) {
         TRY(buf_printf(&j->out, e, "\"%s\",\"hlf\":null", reason));
-        TRY(buf_printf(&j->out, e, "%s%s}\n", j->rows ? ",\"rows\":null" : "", j->sequence ? ",\"sequence\":null" : ""));
+        TRY(buf_printf(&j->out, e, "%s%s}\n", j->rows ? ",\"rows\":null" : "",
+                       j->sequence ? ",\"sequence\":null" : ""));
         return STATUS_OK;
     }
     TRY(buf_printf(&j->out, e, "null,\"hlf\":["));
@@ -106,7 +107,7 @@ static enum status put_event_text(struct features_job *j, int64_t entry, const c
     return j->rows || j->sequence ? put_matrices(j, i, e) : STATUS_OK;
 }
 
-/* ---- batches ------------------------------------------------------------------------------------------------------------- */
+/* ---- batches ------------------------------------------------------------------------------------------- */
 
 static enum status note_leptons(struct features_job *j, struct error *e)
 {
@@ -138,7 +139,9 @@ static enum status put_batch(struct features_job *j, int64_t first, size_t n, st
     for (size_t k = 0; k < n; k++) {
         int64_t entry = first + (int64_t)k;
         bool kept = i < j->in.batch.n_events && j->in.batch.entry[i] == entry;
-        enum reject why = kept ? j->features.reject[i] : j->had_lepton[k] ? REJECT_NO_LEPTON_ABOVE_PT : REJECT_NO_LEPTON;
+        enum reject why = j->had_lepton[k] ? REJECT_NO_LEPTON_ABOVE_PT : REJECT_NO_LEPTON;
+        if (kept)
+            why = j->features.reject[i];
         TRY(put(j, entry, why == REJECT_NONE ? NULL : reject_name(why), i, e));
         i += kept;
     }
@@ -171,9 +174,10 @@ static enum status print_all(struct features_job *j, int64_t first, int64_t end,
     return STATUS_OK;
 }
 
-/* ---- preparation ------------------------------------------------------------------------------------------------------------ */
+/* ---- preparation --------------------------------------------------------------------------------------- */
 
-/* The network's input of a ragged recipe is standardised by what a training fitted; without a model it is as measured. */
+/* The network's input of a ragged recipe is standardised by what a training fitted; without a model it is
+ * as measured. */
 static enum status load_scaler(struct features_job *j, struct error *e)
 {
     struct hlf_scaler hlf;
@@ -184,7 +188,8 @@ static enum status load_scaler(struct features_job *j, struct error *e)
     if (!j->sequence || j->recipe->sequence_dense)
         return STATUS_OK;
     if (!j->model_path) {
-        fputs("dltrigger features: the sequence is sorted but not standardised: --model FILE.dltm gives the scaler\n", stderr);
+        fputs("dltrigger features: the sequence is sorted but not standardised: --model FILE.dltm gives the scaler\n",
+              stderr);
         return STATUS_OK;
     }
     TRY(model_load(j->model_path, &m, e));
@@ -226,13 +231,16 @@ int cli_features(int argc, char **argv)
         {"--entries", "A:B", "entries A up to, not including, B (default all)", &j.entries, NULL},
         {"--rows", NULL, "the particle rows too: lepton first, 19 columns", NULL, &j.rows},
         {"--sequence", NULL, "the network's input too: sorted and standardised rows", NULL, &j.sequence},
-        {"--model", "FILE.dltm", "whose scaler standardises the sequence (recipes with ragged rows)", &j.model_path, NULL},
+        {"--model", "FILE.dltm", "whose scaler standardises the sequence (recipes with ragged rows)", &j.model_path,
+         NULL},
         {"--tree", "NAME", "the Delphes tree (default Delphes)", &j.tree, NULL},
         {"--json", NULL, "one JSON object an event, floats with nine digits", NULL, &j.json},
     };
-    const struct cli_usage usage = {"features", "FILE_OR_URL --recipe NAME [options]",
-                                    "Selection and features of each event of a Delphes file, with the default object cuts: the\n"
-                                    "entry, why it was dropped, or the 14 features.", options, ARRAY_LEN(options)};
+    const struct cli_usage usage = {
+        "features", "FILE_OR_URL --recipe NAME [options]",
+        "Selection and features of each event of a Delphes file, with the default object cuts: the\n"
+        "entry, why it was dropped, or the 14 features.",
+        options, ARRAY_LEN(options)};
     int code = cli_parse(&usage, argc, argv, &j.url, 1);
     if (code != CLI_GO_ON)
         return code;

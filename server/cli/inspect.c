@@ -22,7 +22,7 @@ static enum status put_json(struct buf *out, struct json *v, struct error *e)
     return s == STATUS_OK ? buf_append(out, "\n", 1, e) : s;
 }
 
-/* ---- datasets ---------------------------------------------------------------------------------------------------------- */
+/* ---- datasets ------------------------------------------------------------------------------------------ */
 
 static enum status dataset_text(const struct manifest *m, struct buf *out, struct error *e)
 {
@@ -39,7 +39,8 @@ static enum status dataset_text(const struct manifest *m, struct buf *out, struc
     TRY(buf_printf(out, e, "created    %s by %s\ncontent    %s\nclasses\n", m->created_at ? m->created_at : "-",
                    m->job_id ? m->job_id : "-", m->content_sha256 ? m->content_sha256 : "-"));
     for (size_t i = 0; i < m->class_counts.n_items; i++)
-        TRY(buf_printf(out, e, "  %-22s %10lld  weight %.6g\n", counts[i].name, (long long)counts[i].events, counts[i].weight));
+        TRY(buf_printf(out, e, "  %-22s %10lld  weight %.6g\n", counts[i].name, (long long)counts[i].events,
+                       counts[i].weight));
     TRY(buf_printf(out, e, "cut-flow\n"));
     for (size_t i = 0; i < m->cut_flow.n_items; i++)
         TRY(buf_printf(out, e, "  %-22s %10lld  %s\n", cuts[i].reason, (long long)cuts[i].events, cuts[i].label));
@@ -59,18 +60,21 @@ static enum status inspect_dataset(const char *path, bool json, struct buf *out,
     return s;
 }
 
-/* ---- models ------------------------------------------------------------------------------------------------------------- */
+/* ---- models -------------------------------------------------------------------------------------------- */
 
 static enum status model_text(const struct model *m, struct buf *out, struct error *e)
 {
     const struct model_header *h = model_header(m);
-    TRY(buf_printf(out, e, "model      %s\nrecipe     %s\nsha256     %s\nclasses    ", h->estimator, h->recipe, model_sha256(m)));
+    TRY(buf_printf(out, e, "model      %s\nrecipe     %s\nsha256     %s\nclasses    ", h->estimator, h->recipe,
+                   model_sha256(m)));
     for (size_t i = 0; i < model_n_classes(m); i++)
         TRY(buf_printf(out, e, "%s%s", i ? ", " : "", model_class(m, i)));
-    TRY(buf_printf(out, e, "\nparameters %lld\ntrained    %lld events of %s, %lld epochs, loss %.6g, validation loss %.6g\n",
+    TRY(buf_printf(out, e,
+                   "\nparameters %lld\ntrained    %lld events of %s, %lld epochs, loss %.6g, validation loss %.6g\n",
                    (long long)h->n_params, (long long)h->n_train, h->dataset_id ? h->dataset_id : "-",
                    (long long)h->epochs_done, h->train_loss, h->val_loss));
-    return buf_printf(out, e, "created    %s, build %s\n", h->created_at ? h->created_at : "-", h->build_id ? h->build_id : "-");
+    return buf_printf(out, e, "created    %s, build %s\n", h->created_at ? h->created_at : "-",
+                      h->build_id ? h->build_id : "-");
 }
 
 static enum status inspect_model(const char *path, bool json, struct buf *out, struct error *e)
@@ -85,7 +89,7 @@ static enum status inspect_model(const char *path, bool json, struct buf *out, s
     return s;
 }
 
-/* ---- ROOT and the choice ------------------------------------------------------------------------------------------------ */
+/* ---- ROOT and the choice ------------------------------------------------------------------------------- */
 
 static enum status inspect_root(struct source *source, bool json, struct buf *out, struct error *e)
 {
@@ -121,10 +125,11 @@ int cli_inspect(int argc, char **argv)
     struct buf out;
     struct error e;
     const struct cli_option options[] = {{"--json", NULL, "as JSON", NULL, &json}};
-    const struct cli_usage usage = {"inspect", "FILE_OR_URL [--json]",
-                                    "ROOT files: keys, trees, branches, types, entries, bytes, codecs.  Folders of datasets: rows,\n"
-                                    "classes, cut-flow, sources.  Model files: network, recipe, classes, training.", options,
-                                    ARRAY_LEN(options)};
+    const struct cli_usage usage = {
+        "inspect", "FILE_OR_URL [--json]",
+        "ROOT files: keys, trees, branches, types, entries, bytes, codecs.  Folders of datasets: rows,\n"
+        "classes, cut-flow, sources.  Model files: network, recipe, classes, training.",
+        options, ARRAY_LEN(options)};
     int code = cli_parse(&usage, argc, argv, &url, 1);
     if (code != CLI_GO_ON)
         return code;

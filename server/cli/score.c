@@ -1,8 +1,8 @@
 /* server/cli/score.c
  *
  * `dltrigger score`: decisions on posted events, by a server's active menu or here by a model.  FILE.json is one event,
- * FILE.ndjson one a line; one decision a line comes out, in order.  A line that is refused gives a line that says so, and
- * the rest goes on. */
+ * FILE.ndjson one a line; one decision a line comes out, in order.  A line that is refused gives a line that says so,
+ * and the rest goes on. */
 #include "server/cli/cli.h"
 #include "server/cli/client.h"
 #include "server/json/events_in.h"
@@ -29,7 +29,7 @@ struct score {
     size_t n_refused;
 };
 
-/* ---- one event ------------------------------------------------------------------------------------------------------------ */
+/* ---- one event ----------------------------------------------------------------------------------------- */
 
 /* The refusal as a line: {"line":3,"status":"ARGUMENT","detail":...,"errors":[{pointer, code, detail}]} */
 static enum status put_refusal(struct score *s, size_t line, const struct error *why, struct error *e)
@@ -95,7 +95,7 @@ static enum status score_event(struct score *s, size_t line, const uint8_t *even
     return cli_put(&s->out, e);
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -132,7 +132,7 @@ static enum status score_file(struct score *s, struct error *e)
     return st;
 }
 
-/* ---- with what -------------------------------------------------------------------------------------------------------------- */
+/* ---- with what ----------------------------------------------------------------------------------------- */
 
 static enum status load_model(struct score *s, struct error *e)
 {
@@ -143,7 +143,8 @@ static enum status load_model(struct score *s, struct error *e)
     }
     if (store_open(s->data_dir, &s->store, e) != STATUS_OK) {
         enum status st = error_wrap(e, "--data-dir");
-        return st != STATUS_CONFLICT ? st : error_set(e, st, "%.900s: score with --server while the service runs", e->text);
+        return st != STATUS_CONFLICT ? st
+                                     : error_set(e, st, "%.900s: score with --server while the service runs", e->text);
     }
     struct arena keep;                            /* the name outlives the arena that is reset for each event */
     const char *canonical;
@@ -166,8 +167,8 @@ static enum status prepare(struct score *s, struct error *e)
         return client_create(s->server, &s->client, e);
     TRY(load_model(s, e));
     if (model_input(s->model) != INPUT_HLF)
-        return error_set(e, STATUS_UNSUPPORTED, "%s needs particle sequences; events are scored by models of the 14 features",
-                         s->model_name);
+        return error_set(e, STATUS_UNSUPPORTED,
+                         "%s needs particle sequences; events are scored by models of the 14 features", s->model_name);
     return trigger_create(NULL, NULL, &s->trigger, e);
 }
 
@@ -198,12 +199,16 @@ int cli_score(int argc, char **argv)
     static struct score s;                        /* 9 kB, once in the life of the process */
     const struct cli_option options[] = {
         {"--server", "URL", "the service (default DLTRIGGER_SERVER, else " CLIENT_SERVER ")", &s.server, NULL},
-        {"--model", "MODEL", "score here by this model: a file, or with --data-dir NAME[@VERSION or @ALIAS]", &s.model_ref, NULL},
-        {"--data-dir", "DIR", "the folder of a service that does not run, where --model is looked up", &s.data_dir, NULL},
+        {"--model", "MODEL", "score here by this model: a file, or with --data-dir NAME[@VERSION or @ALIAS]",
+         &s.model_ref, NULL},
+        {"--data-dir", "DIR", "the folder of a service that does not run, where --model is looked up", &s.data_dir,
+         NULL},
     };
-    const struct cli_usage usage = {"score", "FILE.json|FILE.ndjson [--server URL | --model FILE.dltm | --data-dir DIR --model NAME]",
-                                    "Decisions on events (schemas delphes-event/1 and hlf/1), one line each; - is standard input.\n"
-                                    "Without --model a service decides by its active menu.", options, ARRAY_LEN(options)};
+    const struct cli_usage usage = {
+        "score", "FILE.json|FILE.ndjson [--server URL | --model FILE.dltm | --data-dir DIR --model NAME]",
+        "Decisions on events (schemas delphes-event/1 and hlf/1), one line each; - is standard input.\n"
+        "Without --model a service decides by its active menu.",
+        options, ARRAY_LEN(options)};
     int code = cli_parse(&usage, argc, argv, &s.file, 1);
     if (code != CLI_GO_ON)
         return code;

@@ -1,8 +1,8 @@
 /* server/cli/submit.c
  *
- * `dltrigger submit`: a job or pipeline to a server.  With --follow it asks until the end: a progress bar on a terminal,
- * else a line whenever a state changes.  Ctrl-C stops following and leaves the job alone; a server that restarts is
- * waited for, since an accepted job outlives it. */
+ * `dltrigger submit`: a job or pipeline to a server.  With --follow it asks until the end: a progress bar on a
+ * terminal, else a line whenever a state changes.  Ctrl-C stops following and leaves the job alone; a server that
+ * restarts is waited for, since an accepted job outlives it. */
 #include "server/cli/cli.h"
 #include "server/cli/client.h"
 #include "server/cli/progress.h"
@@ -33,7 +33,7 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-/* ---- submission ------------------------------------------------------------------------------------------------------- */
+/* ---- submission ---------------------------------------------------------------------------------------- */
 
 static enum status send(struct submit *s, struct error *e)
 {
@@ -59,7 +59,7 @@ static enum status send(struct submit *s, struct error *e)
     return st;
 }
 
-/* ---- following --------------------------------------------------------------------------------------------------------- */
+/* ---- following ----------------------------------------------------------------------------------------- */
 
 static size_t n_jobs(const struct submit *s)
 {
@@ -102,7 +102,8 @@ static void draw(struct submit *s)
         const char *state = json_str(json_get(job, "state"), "");
         bool runs = strcmp(state, "running") == 0;
         n_final += is_final(state);
-        if (!is_final(state) && (!current || (runs && strcmp(json_str(json_get(current, "state"), ""), "running") != 0)))
+        if (!is_final(state) &&
+            (!current || (runs && strcmp(json_str(json_get(current, "state"), ""), "running") != 0)))
             current = job;
     }
     if (!current)
@@ -135,7 +136,8 @@ static bool all_completed(const struct submit *s)
     return true;
 }
 
-/* Asks once more.  An answer that does not come, or 5xx, is waited for: *since is when that began, 0 when all is well. */
+/* Asks once more.  An answer that does not come, or 5xx, is waited for: *since is when that began, 0 when
+ * all is well. */
 static enum status look(struct submit *s, int64_t *since, struct error *e)
 {
     struct json *now;
@@ -200,7 +202,7 @@ static void explain_ends(const struct submit *s)
     }
 }
 
-/* ---- all of it ------------------------------------------------------------------------------------------------------------ */
+/* ---- all of it ----------------------------------------------------------------------------------------- */
 
 static int print_latest(const struct submit *s)
 {
@@ -237,9 +239,11 @@ int cli_submit(int argc, char **argv)
         {"--server", "URL", "the service (default DLTRIGGER_SERVER, else " CLIENT_SERVER ")", &s.server, NULL},
         {"--follow", NULL, "wait for the end; exit status 1 when it did not complete", NULL, &s.follow},
     };
-    const struct cli_usage usage = {"submit", "FILE.json [--server URL] [--follow]",
-                                    "Submits a job {kind, spec} or a pipeline {name, steps}; FILE.json may be - for standard input.\n"
-                                    "The job as it is at the end goes to standard output.", options, ARRAY_LEN(options)};
+    const struct cli_usage usage = {
+        "submit", "FILE.json [--server URL] [--follow]",
+        "Submits a job {kind, spec} or a pipeline {name, steps}; FILE.json may be - for standard input.\n"
+        "The job as it is at the end goes to standard output.",
+        options, ARRAY_LEN(options)};
     int code = cli_parse(&usage, argc, argv, &s.file, 1);
     if (code != CLI_GO_ON)
         return code;

@@ -1,7 +1,7 @@
 /* server/json/events_in.c
  *
- * The members of a posted event.  event_columns() names the leaves, so that a column exists once in the project; members
- * may come in any order, so what depends on several of them is checked at the end. */
+ * The members of a posted event.  event_columns() names the leaves, so that a column exists once in the project;
+ * members may come in any order, so what depends on several of them is checked at the end. */
 #include "server/json/events_in.h"
 
 #include <string.h>
@@ -60,7 +60,7 @@ static bool first_time(struct scan *s, unsigned *set, unsigned i)
     return first;
 }
 
-/* ---- collections --------------------------------------------------------------------------------------------------- */
+/* ---- collections --------------------------------------------------------------------------------------- */
 
 static enum status known_leaves(struct scan *s, enum object_kind kind)
 {
@@ -207,14 +207,15 @@ static void collections_finish(struct scan *s, struct intake *in)
             continue;
         size_t mark = scan_enter(s, objects[k].branch, strlen(objects[k].branch));
         if (k == OBJECT_MUON)
-            scan_problem(s, "required", "missing: one of MuonTight, Muon, MuonLoose, with empty arrays when there is none");
+            scan_problem(s, "required",
+                         "missing: one of MuonTight, Muon, MuonLoose, with empty arrays when there is none");
         else
             scan_problem(s, "required", "missing: a collection without objects has empty arrays");
         scan_leave(s, mark);
     }
 }
 
-/* ---- high-level features --------------------------------------------------------------------------------------------- */
+/* ---- high-level features ------------------------------------------------------------------------------- */
 
 /* The names of hlf_info, whatever their case, and the published notebooks' name of MET_phi: their HLF lists are
  * HT, MET, phiMET, MT, nJets, nBjets, LepPt, ... */
@@ -260,7 +261,7 @@ static enum status features_member(struct scan *s, struct intake *in)
     return STATUS_OK;
 }
 
-/* ---- identity, time, options ------------------------------------------------------------------------------------------ */
+/* ---- identity, time, options --------------------------------------------------------------------------- */
 
 static enum status identity_member(struct scan *s, void *ctx, struct scan_text key)
 {
@@ -367,7 +368,7 @@ static enum status option_member(struct scan *s, void *ctx, struct scan_text key
     }
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------------- */
 
 static enum status schema_value(struct scan *s, struct intake *in)
 {

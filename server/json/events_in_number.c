@@ -29,7 +29,7 @@ static const double signed_pow10[2][16] = {
 enum { POW10_EXACT = 22, POW10_DIVIDE = 19, DIGITS_MAX = 19, SHORT_BYTES = 16, QUICK_BYTES = 40 };
 #define MANTISSA_EXACT (UINT64_C(1) << 53)
 
-/* ---- eight digits in a word ---------------------------------------------------------------------------------------- */
+/* ---- eight digits in a word ---------------------------------------------------------------------------- */
 
 static inline uint64_t load8(const uint8_t *p)
 {
@@ -64,7 +64,7 @@ static inline uint64_t digits_value(uint64_t w, unsigned n)
     return (w * 10000 + (w >> 32)) & UINT64_C(0xffffffff);
 }
 
-/* ---- rounding ---------------------------------------------------------------------------------------------------- */
+/* ---- rounding ------------------------------------------------------------------------------------------ */
 
 /* m / 10^k, rounded once to nearest even; m > 0, k in [1, 19].  The quotient of the two numbers with their top bits
  * set has 63 or 64 bits; what the division leaves only decides ties, so it is or-ed into the last bit. */
@@ -288,7 +288,7 @@ static const uint8_t *number_long(const uint8_t *p, bool for_f32, double *out)
     return p;
 }
 
-/* ---- values -------------------------------------------------------------------------------------------------------- */
+/* ---- values -------------------------------------------------------------------------------------------- */
 
 /* NaN, Infinity and -Infinity are what Python writes for them: not JSON, but better answered with their place. */
 static bool take_not_finite(struct scan *s)
@@ -359,7 +359,7 @@ enum status scan_integer(struct scan *s, int64_t min, int64_t max, int64_t *out,
     return STATUS_OK;
 }
 
-/* ---- arrays ---------------------------------------------------------------------------------------------------------- */
+/* ---- arrays -------------------------------------------------------------------------------------------- */
 
 /* Begins an array: *open says whether elements follow. */
 static enum status array_begin(struct scan *s, bool *is_array, bool *open)

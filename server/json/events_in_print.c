@@ -3,8 +3,8 @@
  * The other way round: an event as a body that could be posted, for `dltrigger event`, the demo and tests. */
 #include "server/json/events_in.h"
 
-static enum status print_leaf(const struct object_columns *o, const struct event_column *column, size_t first, size_t last,
-                              struct buf *out, struct error *e)
+static enum status print_leaf(const struct object_columns *o, const struct event_column *column, size_t first,
+                              size_t last, struct buf *out, struct error *e)
 {
     const void *data = *event_column_data(o, column);
     for (size_t i = first; i < last; i++) {
@@ -24,7 +24,8 @@ enum status events_in_print(const struct event_batch *batch, size_t i, struct bu
     size_t n;
     const struct event_column *columns = event_columns(&n);
     const struct event_object *objects = event_objects();
-    TRY(buf_printf(out, e, "{\"schema\":\"delphes-event/1\",\"event\":{\"run\":0,\"lumi\":0,\"event\":%lld},\"collections\":{",
+    TRY(buf_printf(out, e,
+                   "{\"schema\":\"delphes-event/1\",\"event\":{\"run\":0,\"lumi\":0,\"event\":%lld},\"collections\":{",
                    (long long)batch->number[i]));
     for (unsigned k = 0; k < OBJECT_KINDS; k++) {
         const struct object_columns *o = &batch->objects[k];

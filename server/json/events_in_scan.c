@@ -29,8 +29,8 @@ enum status scan_fail(struct scan *s, const char *expected)
         line += *q == '\n';
     }
     if (s->p == s->end)
-        return error_set(s->e, STATUS_FORMAT, "not JSON: the text ends at line %zu, column %zu, where %s should be", line,
-                         column, expected);
+        return error_set(s->e, STATUS_FORMAT, "not JSON: the text ends at line %zu, column %zu, where %s should be",
+                         line, column, expected);
     if (*s->p > 0x20 && *s->p < 0x7f)
         return error_set(s->e, STATUS_FORMAT, "not JSON: '%c' at line %zu, column %zu, where %s should be", *s->p, line,
                          column, expected);
@@ -52,7 +52,7 @@ void scan_problem(struct scan *s, const char *code, const char *fmt, ...)
     scan_leave(s, mark);
 }
 
-/* ---- where ------------------------------------------------------------------------------------------------------- */
+/* ---- where --------------------------------------------------------------------------------------------- */
 
 static void where_byte(struct scan *s, char c)
 {
@@ -98,7 +98,7 @@ void scan_leave(struct scan *s, size_t mark)
     s->where[mark] = '\0';
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+/* ---- tokens -------------------------------------------------------------------------------------------- */
 
 int scan_peek(struct scan *s)
 {
@@ -277,8 +277,8 @@ static enum status deeper(struct scan *s)
     return STATUS_OK;
 }
 
-enum status scan_object(struct scan *s, enum status (*member)(struct scan *s, void *ctx, struct scan_text key), void *ctx,
-                        bool *is_object)
+enum status scan_object(struct scan *s, enum status (*member)(struct scan *s, void *ctx, struct scan_text key),
+                        void *ctx, bool *is_object)
 {
     if (is_object)
         *is_object = scan_peek(s) == '{';

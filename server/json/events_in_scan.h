@@ -49,8 +49,8 @@ const char *scan_type_name(int first);                                  /* "a st
 enum status scan_string(struct scan *s, struct scan_text *out) MUST_USE;
 /* Calls `member` for each member with the cursor before its value; it must consume the value.  s->where points to the
  * member.  A value that is no object becomes a problem and is skipped (*is_object false; may be NULL). */
-enum status scan_object(struct scan *s, enum status (*member)(struct scan *s, void *ctx, struct scan_text key), void *ctx,
-                        bool *is_object) MUST_USE;
+enum status scan_object(struct scan *s, enum status (*member)(struct scan *s, void *ctx, struct scan_text key),
+                        void *ctx, bool *is_object) MUST_USE;
 enum status scan_skip(struct scan *s) MUST_USE;                         /* any value, checked */
 enum status scan_unknown(struct scan *s, const char *known) MUST_USE;   /* problem "unknown_member", then skipped */
 /* Problem "type", then skipped. */
@@ -68,7 +68,7 @@ enum status scan_f32_array(struct scan *s, float *out, size_t max, size_t *n, bo
 enum status scan_i32_array(struct scan *s, int32_t *out, size_t max, size_t *n, bool *is_array) MUST_USE;
 enum status scan_u32_array(struct scan *s, uint32_t *out, size_t max, size_t *n, bool *is_array) MUST_USE;
 
-/* ---- numbers (events_in_number.c) ------------------------------------------------------------------------------ */
+/* ---- numbers (events_in_number.c) ---------------------------------------------------------------------- */
 
 struct scan_number {
     double value;                      /* as strtod; infinite when beyond double */

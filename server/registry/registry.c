@@ -96,8 +96,8 @@ static enum status get_locked(struct registry *r, const struct artifact_row *row
     return STATUS_OK;
 }
 
-enum status registry_get(struct registry *r, struct arena *a, const char *ref, struct model **out, const char **canonical,
-                         struct error *e)
+enum status registry_get(struct registry *r, struct arena *a, const char *ref, struct model **out,
+                         const char **canonical, struct error *e)
 {
     struct artifact_row row;
     *out = NULL;

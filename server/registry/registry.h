@@ -18,8 +18,8 @@ void registry_destroy(struct registry *r);        /* NULL allowed */
 /* Model by "name" (newest version), "name@7", "name@alias" or id: loaded once, checked against its stored SHA-256.  The
  * caller's reference: model_release.  *canonical ("name@7") is in `a`.  Fails: NOTFOUND, FORMAT (another SHA-256), and
  * what reading the file gives. */
-enum status registry_get(struct registry *r, struct arena *a, const char *ref, struct model **out, const char **canonical,
-                         struct error *e) MUST_USE;
+enum status registry_get(struct registry *r, struct arena *a, const char *ref, struct model **out,
+                         const char **canonical, struct error *e) MUST_USE;
 /* Models kept at present. */
 size_t registry_loaded(struct registry *r);
 

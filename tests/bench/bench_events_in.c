@@ -46,8 +46,10 @@ static void event_body(struct buf *b, int digits, uint64_t stream)
     struct rng r = rng_stream(7, stream);
     const char *const calo[] = {"EFlowPhoton", "EFlowNeutralHadron"};
     const char *const tracks[] = {"PT", "Eta", "Phi", "X", "Y", "Z"};
-    must(buf_printf(b, &e, "{\"schema\":\"delphes-event/1\",\"event\":{\"run\":1,\"lumi\":2,\"event\":3},\"collections\":{"
-                           "\"EFlowTrack\":{"), &e);
+    must(buf_printf(b, &e,
+                    "{\"schema\":\"delphes-event/1\",\"event\":{\"run\":1,\"lumi\":2,\"event\":3},\"collections\":{"
+                    "\"EFlowTrack\":{"),
+         &e);
     for (size_t i = 0; i < ARRAY_LEN(tracks); i++)
         leaf(b, tracks[i], digits, PARTICLES, &r, i < 3 ? 40 : 5, false);
     leaf(b, "PID", 0, PARTICLES, &r, 400, true);

@@ -29,7 +29,7 @@ static void check_round_trip(struct arena *a, const struct event_batch *batch)
 {
     struct event_batch again;
     struct posted_event event;
-    struct json_problems problems;
+    static struct json_problems problems;
     struct error e;
     struct buf text;
     buf_init(&text, 16 << 20);
@@ -48,7 +48,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct arena a;
     struct event_batch batch;
     struct posted_event event;
-    struct json_problems problems;
+    static struct json_problems problems;      /* 9 kB */
     struct json *tree;
     struct error e, ignored;
     arena_init(&a, 8 << 20);

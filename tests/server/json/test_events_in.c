@@ -1,7 +1,7 @@
 /* tests/server/json/test_events_in.c
  *
- * Posted events: what is taken, every kind of problem with its pointer, what is not JSON, and that an event printed from
- * a batch comes back bit for bit. */
+ * Posted events: what is taken, every kind of problem with its pointer, what is not JSON, and that an event printed
+ * from a batch comes back bit for bit. */
 #include "server/json/events_in.h"
 
 #include <math.h>
@@ -17,8 +17,9 @@
 #include "core/root.h"
 #include "tests/support/support.h"
 
-#define TRACK "\"EFlowTrack\":{\"PT\":[41.7,3.2],\"Eta\":[0.62,1.05],\"Phi\":[-1.91,0.44],\"X\":[0.0,0.1],\"Y\":[0.0,-0.1]," \
-              "\"Z\":[1.2,1.3],\"PID\":[11,-211]}"
+#define TRACK                                                                                                          \
+    "\"EFlowTrack\":{\"PT\":[41.7,3.2],\"Eta\":[0.62,1.05],\"Phi\":[-1.91,0.44],\"X\":[0.0,0.1],\"Y\":[0.0,-0.1],"     \
+    "\"Z\":[1.2,1.3],\"PID\":[11,-211]}"
 #define PHOTON "\"EFlowPhoton\":{\"ET\":[5.1],\"Eta\":[-0.4],\"Phi\":[2.2]}"
 #define NEUTRAL "\"EFlowNeutralHadron\":{\"ET\":[7.9],\"Eta\":[1.7],\"Phi\":[-2.5]}"
 #define ELECTRON "\"Electron\":{\"PT\":[41.7],\"Eta\":[0.62],\"Phi\":[-1.91],\"Charge\":[-1]}"
@@ -103,14 +104,16 @@ static void assert_format(struct fixture *f, const char *text)
         fail_msg("%s: status %s", text, status_name(s));
 }
 
-/* ---- what is taken --------------------------------------------------------------------------------------------------- */
+/* ---- what is taken ------------------------------------------------------------------------------------- */
 
 static void test_an_event_fills_the_columns_of_every_collection(void **state)
 {
     struct fixture *f = *state;
-    assert_ok(f, HEAD "\"event\":{\"run\":362091,\"lumi\":114,\"event\":208839147},\"time\":\"2026-11-23T10:05:33.120000Z\","
-                      "\"recipe\":\"topology-1\",\"collections\":{" REST "," ELECTRON "," JET "},"
-                      "\"options\":{\"menu\":\"active\",\"deadline_ms\":20,\"return\":[\"scores\",\"timing\"],\"log\":\"auto\"}}");
+    assert_ok(
+        f, HEAD
+        "\"event\":{\"run\":362091,\"lumi\":114,\"event\":208839147},\"time\":\"2026-11-23T10:05:33.120000Z\","
+        "\"recipe\":\"topology-1\",\"collections\":{" REST "," ELECTRON "," JET "},"
+        "\"options\":{\"menu\":\"active\",\"deadline_ms\":20,\"return\":[\"scores\",\"timing\"],\"log\":\"auto\"}}");
     const struct object_columns *o = f->batch.objects;
     const uint32_t counts[OBJECT_KINDS] = {2, 1, 1, 1, 0, 2, 1};
     for (size_t k = 0; k < OBJECT_KINDS; k++) {
@@ -163,7 +166,8 @@ static void test_muons_may_come_under_any_of_three_names(void **state)
 static void test_members_and_leaves_may_come_in_any_order_with_any_whitespace(void **state)
 {
     struct fixture *f = *state;
-    assert_ok(f, " {\n\t\"collections\" : { " JET " , " REST ",\r\n\"Electron\":{\"Charge\":[ -1 , 1 ],\"Phi\":[ 0.5\n,\n0.25 ],"
+    assert_ok(f, " {\n\t\"collections\" : { " JET " , " REST
+                 ",\r\n\"Electron\":{\"Charge\":[ -1 , 1 ],\"Phi\":[ 0.5\n,\n0.25 ],"
                  "\"Eta\":[1,2],\"PT\":[30, 40]} }, \"schema\":\"delphes-event/1\" } \n");
     assert_true(f->batch.objects[OBJECT_ELECTRON].phi[0] == 0.5f && f->batch.objects[OBJECT_ELECTRON].phi[1] == 0.25f);
     assert_true(f->batch.objects[OBJECT_ELECTRON].pt[1] == 40);
@@ -184,11 +188,13 @@ static void test_high_level_features_come_as_names_or_as_numbers_in_order(void *
     assert_ok(f, "{\"schema\":\"hlf/1\",\"hlf\":[" NUMBERS "]}");
     assert_true(f->event.schema == POSTED_HLF && f->event.hlf[HLF_MT] == 10473.1f && f->event.hlf[HLF_LEP_IS_ELE] == 1);
     assert_int_equal(f->batch.n_events, 0);
-    const char *published = "{\"schema\":\"hlf/1\",\"hlf\":{\"LepIsEle\":1,\"HT\":229.2,\"MET\":63.2,\"phiMET\":1.07,\"MT\":5,"
-                            "\"nJets\":4,\"nBjets\":2,\"LepPt\":41.7,\"LepEta\":0.62,\"LepPhi\":-1.91,\"LepIsoCh\":0,"
-                            "\"LepIsoGamma\":0,\"LepIsoNeu\":0,\"LepCharge\":-1}}";
+    const char *published =
+        "{\"schema\":\"hlf/1\",\"hlf\":{\"LepIsEle\":1,\"HT\":229.2,\"MET\":63.2,\"phiMET\":1.07,\"MT\":5,"
+        "\"nJets\":4,\"nBjets\":2,\"LepPt\":41.7,\"LepEta\":0.62,\"LepPhi\":-1.91,\"LepIsoCh\":0,"
+        "\"LepIsoGamma\":0,\"LepIsoNeu\":0,\"LepCharge\":-1}}";
     assert_ok(f, published);
-    assert_true(f->event.hlf[HLF_MET_PHI] == 1.07f && f->event.hlf[HLF_LEP_CHARGE] == -1 && f->event.hlf[HLF_N_BJETS] == 2);
+    assert_true(f->event.hlf[HLF_MET_PHI] == 1.07f && f->event.hlf[HLF_LEP_CHARGE] == -1 &&
+                f->event.hlf[HLF_N_BJETS] == 2);
     char text[1024] = "{\"schema\":\"hlf/1\",\"hlf\":{";
     for (size_t i = 0; i < HLF_COUNT; i++)
         snprintf(text + strlen(text), sizeof text - strlen(text), "%s\"%s\":%zu", i ? "," : "", hlf_info[i].name, i);
@@ -208,7 +214,7 @@ static void test_integral_numbers_are_integers_however_written(void **state)
     assert_true(f->event.run == INT64_MAX && f->event.event == -1);
 }
 
-/* ---- what is wrong ------------------------------------------------------------------------------------------------------ */
+/* ---- what is wrong ------------------------------------------------------------------------------------- */
 
 static void test_missing_members_are_named(void **state)
 {
@@ -222,15 +228,17 @@ static void test_missing_members_are_named(void **state)
                     "/collections/Jet/BTag required");
     ASSERT_PROBLEMS(f, "{\"schema\":\"hlf/1\",\"hlf\":{\"HT\":1}}", "/hlf/MET required", "/hlf/MET_phi required",
                     "/hlf/MT required", "/hlf/nJets required", "/hlf/nBJets required", "/hlf/lepPt required",
-                    "/hlf/lepEta required", "/hlf/lepPhi required", "/hlf/lepIsoCh required", "/hlf/lepIsoGamma required",
-                    "/hlf/lepIsoNeu required", "/hlf/lepCharge required", "/hlf/lepIsEle required");
+                    "/hlf/lepEta required", "/hlf/lepPhi required", "/hlf/lepIsoCh required",
+                    "/hlf/lepIsoGamma required", "/hlf/lepIsoNeu required", "/hlf/lepCharge required",
+                    "/hlf/lepIsEle required");
 }
 
 static void test_unknown_members_are_refused_wherever_they_are(void **state)
 {
     struct fixture *f = *state;
     ASSERT_PROBLEMS(f, EVENT("\"weight\":1,"), "/weight unknown_member");
-    ASSERT_PROBLEMS(f, EVENT("\"event\":{\"run\":1,\"lumi\":2,\"event\":3,\"bx\":{\"a\":[1,{}]}},"), "/event/bx unknown_member");
+    ASSERT_PROBLEMS(f, EVENT("\"event\":{\"run\":1,\"lumi\":2,\"event\":3,\"bx\":{\"a\":[1,{}]}},"),
+                    "/event/bx unknown_member");
     ASSERT_PROBLEMS(f, EVENT("\"options\":{\"deadline\":20},"), "/options/deadline unknown_member");
     ASSERT_PROBLEMS(f, WITH_ELECTRON("\"Photon\":[true,false,null,\"x\",1e5],\"a/b~c\":0," ELECTRON),
                     "/collections/Photon unknown_member", "/collections/a~1b~0c unknown_member");
@@ -266,11 +274,13 @@ static void test_arrays_of_a_collection_must_have_one_length(void **state)
 static void test_numbers_that_are_not_finite_are_named_by_element(void **state)
 {
     struct fixture *f = *state;
-    ASSERT_PROBLEMS(f, WITH_ELECTRON("\"Electron\":{\"PT\":[null,NaN,-Infinity,Infinity,1e39,-1e400,1],\"Eta\":[1,2,3,4,5,6,7],"
-                                     "\"Phi\":[1,2,3,4,5,6,7],\"Charge\":[1,1,1,1,1,1,1]}"),
-                    "/collections/Electron/PT/0 not_finite", "/collections/Electron/PT/1 not_finite",
-                    "/collections/Electron/PT/2 not_finite", "/collections/Electron/PT/3 not_finite",
-                    "/collections/Electron/PT/4 out_of_range", "/collections/Electron/PT/5 out_of_range");
+    ASSERT_PROBLEMS(
+        f,
+        WITH_ELECTRON("\"Electron\":{\"PT\":[null,NaN,-Infinity,Infinity,1e39,-1e400,1],\"Eta\":[1,2,3,4,5,6,7],"
+                      "\"Phi\":[1,2,3,4,5,6,7],\"Charge\":[1,1,1,1,1,1,1]}"),
+        "/collections/Electron/PT/0 not_finite", "/collections/Electron/PT/1 not_finite",
+        "/collections/Electron/PT/2 not_finite", "/collections/Electron/PT/3 not_finite",
+        "/collections/Electron/PT/4 out_of_range", "/collections/Electron/PT/5 out_of_range");
     ASSERT_PROBLEMS(f, "{\"schema\":\"hlf/1\",\"hlf\":[229.2,null,1.07,10473.1,4,2,41.7,0.62,-1.91,0,0,0,-1,NaN]}",
                     "/hlf/1 not_finite", "/hlf/13 not_finite");
 }
@@ -295,13 +305,14 @@ static void test_values_of_the_wrong_type_are_named(void **state)
 static void test_integers_are_checked_for_fractions_and_range(void **state)
 {
     struct fixture *f = *state;
-    ASSERT_PROBLEMS(f, WITH_JET("\"Jet\":{\"PT\":[1,2,3],\"Eta\":[1,2,3],\"Phi\":[1,2,3],\"BTag\":[0.5,-1,4294967296]}"),
-                    "/collections/Jet/BTag/0 type", "/collections/Jet/BTag/1 out_of_range",
-                    "/collections/Jet/BTag/2 out_of_range");
-    ASSERT_PROBLEMS(f, WITH_ELECTRON("\"Electron\":{\"PT\":[1,2],\"Eta\":[1,2],\"Phi\":[1,2],\"Charge\":[2147483648,-2147483649]}"),
-                    "/collections/Electron/Charge/0 out_of_range", "/collections/Electron/Charge/1 out_of_range");
-    ASSERT_PROBLEMS(f, EVENT("\"event\":{\"run\":-1,\"lumi\":1.5,\"event\":9223372036854775808},"), "/event/run out_of_range",
-                    "/event/lumi type", "/event/event out_of_range");
+    ASSERT_PROBLEMS(
+        f, WITH_JET("\"Jet\":{\"PT\":[1,2,3],\"Eta\":[1,2,3],\"Phi\":[1,2,3],\"BTag\":[0.5,-1,4294967296]}"),
+        "/collections/Jet/BTag/0 type", "/collections/Jet/BTag/1 out_of_range", "/collections/Jet/BTag/2 out_of_range");
+    ASSERT_PROBLEMS(
+        f, WITH_ELECTRON("\"Electron\":{\"PT\":[1,2],\"Eta\":[1,2],\"Phi\":[1,2],\"Charge\":[2147483648,-2147483649]}"),
+        "/collections/Electron/Charge/0 out_of_range", "/collections/Electron/Charge/1 out_of_range");
+    ASSERT_PROBLEMS(f, EVENT("\"event\":{\"run\":-1,\"lumi\":1.5,\"event\":9223372036854775808},"),
+                    "/event/run out_of_range", "/event/lumi type", "/event/event out_of_range");
     ASSERT_PROBLEMS(f, EVENT("\"options\":{\"deadline_ms\":-1},"), "/options/deadline_ms out_of_range");
 }
 
@@ -322,7 +333,8 @@ static void test_options_and_schema_take_known_values_only(void **state)
     ASSERT_PROBLEMS(f, EVENT("\"recipe\":\"a\\u0000b\","), "/recipe text");
     static const char *const wrong[] = {"yesterday", "2026-11-23", "2026-11-23 10:05:33Z", "2026-11-23T10:05:33",
                                         "2026-11-23T10:05:33.Z", "2026-11-23T10:05:33+1:00", "2026-11-23T10:05:33Zx"};
-    static const char *const right[] = {"2026-11-23T10:05:33Z", "2026-11-23t10:05:33.5z", "2026-11-23T10:05:33.123456+02:00"};
+    static const char *const right[] = {"2026-11-23T10:05:33Z", "2026-11-23t10:05:33.5z",
+                                        "2026-11-23T10:05:33.123456+02:00"};
     char text[2048];
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
         snprintf(text, sizeof text, EVENT("\"time\":\"%s\","), wrong[i]);
@@ -350,8 +362,10 @@ static void test_a_collection_has_at_most_5000_objects(void **state)
     for (size_t n = EVENTS_IN_OBJECTS_MAX; n <= EVENTS_IN_OBJECTS_MAX + 1; n++) {
         struct buf b;
         buf_init(&b, EVENTS_IN_BYTES_MAX);
-        assert_int_equal(buf_printf(&b, &e, HEAD "\"collections\":{" TRACK "," NEUTRAL "," MUON "," MET "," JET "," ELECTRON
-                                    ",\"EFlowPhoton\":{"), STATUS_OK);
+        assert_int_equal(buf_printf(&b, &e,
+                                    HEAD "\"collections\":{" TRACK "," NEUTRAL "," MUON "," MET "," JET "," ELECTRON
+                                         ",\"EFlowPhoton\":{"),
+                         STATUS_OK);
         repeat(&b, "ET", n);
         repeat(&b, "Eta", n);
         repeat(&b, "Phi", n);
@@ -396,7 +410,7 @@ static void test_at_most_20_problems_are_kept(void **state)
     assert_int_equal(f->problems.n, JSON_PROBLEMS_MAX);
 }
 
-/* ---- what is not JSON ------------------------------------------------------------------------------------------------------ */
+/* ---- what is not JSON ---------------------------------------------------------------------------------- */
 
 static void test_text_that_is_not_json_says_line_and_column(void **state)
 {
@@ -405,16 +419,59 @@ static void test_text_that_is_not_json_says_line_and_column(void **state)
     assert_string_equal(f->e.text, "not JSON: ',' at line 3, column 13, where a value should be");
     assert_format(f, "{\"schema\"");
     assert_string_equal(f->e.text, "not JSON: the text ends at line 1, column 10, where ':' should be");
-    static const char *const wrong[] = {
-        "", " ", "{", "{]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,}", "{\"a\":1 \"b\":2}", "{a:1}", "{'a':1}", "{} x", "{}{}",
-        "{\"a\":[1,]}", "{\"a\":[1 2]}", "{\"a\":[,1]}", "{\"a\":tru}", "{\"a\":True}", "{\"a\":nul}", "{\"a\":01}", "{\"a\":+1}",
-        "{\"a\":.5}", "{\"a\":1.}", "{\"a\":1e}", "{\"a\":1e+}", "{\"a\":-}", "{\"a\":--1}", "{\"a\":0x10}", "{\"a\":1.5.2}",
-        "{\"a\":NaN}", "{\"a\":\"}", "{\"a\":\"\\x\"}", "{\"a\":\"\\u12g4\"}", "{\"a\":\"\\ud800\"}", "{\"a\":\"\\ud800\\u0041\"}",
-        "{\"a\":\"\\udc00\"}", "{\"a\":\"\t\"}", "{\"a\":\"\n\"}", "{\"a\":\"\x80\"}", "{\"a\":\"\xc0\xaf\"}", "{\"a\":\"\xed\xa0\x80\"}",
-        "{\"a\":\"\xf4\x90\x80\x80\"}", "{\"a\":\"\xf0\x8f\x80\x80\"}", "{\"a\":\"\xe2\x82\"}", "\xef\xbb\xbf{}", "{\"a\":1}\x80",
-        "/* c */{}", "{\"hlf\":[1.]}", "{\"hlf\":[01,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
-        "{\"hlf\":[-,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}", "{\"hlf\":[1.,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
-        "{\"hlf\":[1e,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}", "{\"hlf\":[1  2,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}"};
+    static const char *const wrong[] = {"",
+                                        " ",
+                                        "{",
+                                        "{]",
+                                        "{\"a\"}",
+                                        "{\"a\":}",
+                                        "{\"a\":1,}",
+                                        "{,}",
+                                        "{\"a\":1 \"b\":2}",
+                                        "{a:1}",
+                                        "{'a':1}",
+                                        "{} x",
+                                        "{}{}",
+                                        "{\"a\":[1,]}",
+                                        "{\"a\":[1 2]}",
+                                        "{\"a\":[,1]}",
+                                        "{\"a\":tru}",
+                                        "{\"a\":True}",
+                                        "{\"a\":nul}",
+                                        "{\"a\":01}",
+                                        "{\"a\":+1}",
+                                        "{\"a\":.5}",
+                                        "{\"a\":1.}",
+                                        "{\"a\":1e}",
+                                        "{\"a\":1e+}",
+                                        "{\"a\":-}",
+                                        "{\"a\":--1}",
+                                        "{\"a\":0x10}",
+                                        "{\"a\":1.5.2}",
+                                        "{\"a\":NaN}",
+                                        "{\"a\":\"}",
+                                        "{\"a\":\"\\x\"}",
+                                        "{\"a\":\"\\u12g4\"}",
+                                        "{\"a\":\"\\ud800\"}",
+                                        "{\"a\":\"\\ud800\\u0041\"}",
+                                        "{\"a\":\"\\udc00\"}",
+                                        "{\"a\":\"\t\"}",
+                                        "{\"a\":\"\n\"}",
+                                        "{\"a\":\"\x80\"}",
+                                        "{\"a\":\"\xc0\xaf\"}",
+                                        "{\"a\":\"\xed\xa0\x80\"}",
+                                        "{\"a\":\"\xf4\x90\x80\x80\"}",
+                                        "{\"a\":\"\xf0\x8f\x80\x80\"}",
+                                        "{\"a\":\"\xe2\x82\"}",
+                                        "\xef\xbb\xbf{}",
+                                        "{\"a\":1}\x80",
+                                        "/* c */{}",
+                                        "{\"hlf\":[1.]}",
+                                        "{\"hlf\":[01,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
+                                        "{\"hlf\":[-,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
+                                        "{\"hlf\":[1.,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
+                                        "{\"hlf\":[1e,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}",
+                                        "{\"hlf\":[1  2,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1]}"};
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
         assert_format(f, wrong[i]);
     assert_int_equal(scan_bytes(f, "{}\0", 3), STATUS_FORMAT);
@@ -438,7 +495,7 @@ static void test_every_cut_of_a_good_event_is_refused(void **state)
     assert_int_equal(scan_bytes(f, text, sizeof text - 1), STATUS_OK);
 }
 
-/* ---- round trip ------------------------------------------------------------------------------------------------------------- */
+/* ---- round trip ---------------------------------------------------------------------------------------- */
 
 static float random_float(struct rng *r)
 {
@@ -542,8 +599,10 @@ static void test_every_allocation_that_fails_is_reported(void **state)
 {
     struct fixture *f = *state;
     char text[4096];
-    snprintf(text, sizeof text, EVENT("\"recipe\":\"topology-1\",\"options\":{\"menu\":\"active\"},"
-                                      "\"event\":{\"run\":1.%0200d1,\"lumi\":2,\"event\":3},"), 0);       /* strtod's copy */
+    snprintf(text, sizeof text,
+             EVENT("\"recipe\":\"topology-1\",\"options\":{\"menu\":\"active\"},"
+                   "\"event\":{\"run\":1.%0200d1,\"lumi\":2,\"event\":3},"),
+             0); /* strtod's copy */
     for (size_t n = 1; alloc_fail_begin(n); n++) {
         struct event_batch batch;
         struct arena a;

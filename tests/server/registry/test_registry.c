@@ -14,8 +14,12 @@ static void test_a_model_is_found_by_version_alias_name_and_id_and_loaded_once(v
     model_release(scene_model(s, "topo", 1, "topology-1", 1));
     model_release(scene_model(s, "topo", 2, "topology-1", 2));
     MUST(store_model_alias_set(s->store, "topo", "champion", 1, &s->e), &s->e);
-    static const struct { const char *ref, *canonical; } cases[] = {
-        {"topo", "topo@2"}, {"topo@1", "topo@1"}, {"topo@2", "topo@2"}, {"topo@champion", "topo@1"}, {"mdl_topo_1", "topo@1"}};
+    static const struct { const char *ref, *canonical;
+    } cases[] = {{"topo", "topo@2"},
+                 {"topo@1", "topo@1"},
+                 {"topo@2", "topo@2"},
+                 {"topo@champion", "topo@1"},
+                 {"mdl_topo_1", "topo@1"}};
     struct model *models[ARRAY_LEN(cases)];
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const char *canonical;
