@@ -23,6 +23,9 @@ const struct field config_fields[] = {
                  .doc = "where jobs, datasets and models are kept; made if absent"),
     FIELD_LIST_STRING(struct config, data_root, .unit = "DIR",
                       .doc = "folder that input files may come from; may be given several times"),
+    FIELD_LIST_STRING(struct config, source_host, .unit = "HOST",
+                      .doc = "host whose https:// and root:// files jobs may read: name, *.domain, host:port, or * for "
+                             "every public one; may be given several times"),
     FIELD_I64(struct config, http_threads, .min = 0, .max = 8, .unit = "N",
               .doc = "threads that answer requests, 2 to 8; 0: as many as cores"),
     FIELD_I64(struct config, workers, .min = 0, .max = 256, .unit = "N",

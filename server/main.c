@@ -4,6 +4,7 @@
  * What each part does when the process stops is in server/README.md. */
 #include "server/app.h"
 
+#include "core/source.h"
 #include "server/loop/loop.h"
 
 #include <errno.h>
@@ -55,6 +56,16 @@ static void raise_descriptor_limit(void)
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+}
+
+static enum status set_source_policy(const struct config *c, struct error *e)
+{
+    const struct source_policy policy = {
+        .hosts = c->source_host.items,
+        .n_hosts = c->source_host.n_items,
+        .setting = "the setting source_host of dltriggerd",
+    };
+    return source_policy_set(&policy, e);
 }
 
 static enum status start_jobs(struct app *app, struct error *e)
@@ -123,6 +134,7 @@ static enum status serve(struct app *app, struct error *e)
 {
     const struct config *c = app->config;
     enum status s;
+    TRY(set_source_policy(c, e));
     TRY(store_open(c->data_dir, &app->store, e));
     TRY_OR(s = registry_create(app->store, &app->registry, e), close_store);
     TRY_OR(s = trigger_create(app->store, app->registry, &app->trigger, e), destroy_registry);

@@ -3,6 +3,7 @@
  * `dltrigger run`: the body of POST /api/v1/jobs or /api/v1/pipelines, done here and now by the engine that the daemon
  * has, in a data folder of the same form.  An interrupt (Ctrl-C, SIGTERM) cancels the job; a kill leaves it to be resumed
  * by the next program that opens the folder. */
+#include "core/source.h"
 #include "server/cli/cli.h"
 #include "server/cli/progress.h"
 #include "server/jobs/jobs.h"
@@ -16,8 +17,8 @@ enum { ROOTS_MAX = 64, FOLLOW_MS = 200, EXIT_USAGE = 2 };
 #define ARENA_MAX ((size_t)1 << 30)
 
 struct run_options {
-    const char *file, *data_dir, *roots[ROOTS_MAX];
-    size_t n_roots, threads;
+    const char *file, *data_dir, *roots[ROOTS_MAX], *hosts[ROOTS_MAX];
+    size_t n_roots, n_hosts, threads;
     bool json;
 };
 
@@ -49,10 +50,12 @@ static int usage(const char *problem)
 {
     if (problem)
         fprintf(stderr, "dltrigger run: %s\n", problem);
-    fputs("usage: dltrigger run FILE.json --data-dir DIR [--data-root DIR]... [--threads N] [--json]\n"
+    fputs("usage: dltrigger run FILE.json --data-dir DIR [--data-root DIR]... [--source-host HOST]...\n"
+          "                     [--threads N] [--json]\n"
           "  FILE.json    a job {kind, spec} or a pipeline {name, steps}, as for POST /api/v1/jobs and /pipelines\n"
           "  --data-dir   where the job store, datasets and models are; made when it is not there\n"
           "  --data-root  a folder that inputs may come from, besides the current one; may be given again\n"
+          "  --source-host  a private host that https:// and root:// inputs may come from (public ones may)\n"
           "  --threads    threads of a job (default: the cores)\n"
           "  --json       the result in one line\n",
           problem ? stderr : stdout);
@@ -83,7 +86,8 @@ static const char *set_threads(struct run_options *o, const char *text)
 /* NULL, or what is wrong. */
 static const char *read_arguments(int argc, char **argv, struct run_options *o)
 {
-    *o = (struct run_options){.roots = {"."}, .n_roots = 1, .threads = par_cores()};
+    *o = (struct run_options){
+        .roots = {"."}, .n_roots = 1, .hosts = {"*"}, .n_hosts = 1, .threads = par_cores()};
     for (int i = 1; i < argc; i++) {
         const char *value, *problem = NULL;
         if (strcmp(argv[i], "--json") == 0)
@@ -96,6 +100,10 @@ static const char *read_arguments(int argc, char **argv, struct run_options *o)
             if (o->n_roots == ROOTS_MAX)
                 return "too many --data-root";
             o->roots[o->n_roots++] = value;
+        } else if ((value = option_value("--source-host", argv, argc, &i))) {
+            if (o->n_hosts == ROOTS_MAX)
+                return "too many --source-host";
+            o->hosts[o->n_hosts++] = value;
         } else if (argv[i][0] == '-')
             return "unknown option, or one without its value";
         else if (o->file)
@@ -335,7 +343,9 @@ static int run_in(struct run *r)
     const struct run_options *o = &r->options;
     struct jobs_options options = {.data_dir = o->data_dir, .data_roots = o->roots, .n_data_roots = o->n_roots,
                                    .workers = 1, .threads_per_job = o->threads};
-    if (read_body(r, &e) != STATUS_OK || store_open(o->data_dir, &r->store, &e) != STATUS_OK)
+    const struct source_policy policy = {.hosts = o->hosts, .n_hosts = o->n_hosts, .setting = "--source-host"};
+    if (source_policy_set(&policy, &e) != STATUS_OK || read_body(r, &e) != STATUS_OK ||
+        store_open(o->data_dir, &r->store, &e) != STATUS_OK)
         return fail(r, &e);
     say_what_waits(r);
     if (jobs_start(r->store, &options, &r->jobs, &e) != STATUS_OK)
