@@ -7,6 +7,13 @@
 
 enum { DATASET_ARENA_MAX = 256 << 20 };
 
+/* For messages: a published dataset's folder has its id for a name. */
+static const char *last_part(const char *folder)
+{
+    const char *slash = strrchr(folder, '/');
+    return slash && slash[1] ? slash + 1 : folder;
+}
+
 enum status dataset_open(const char *folder, struct dataset **out, struct error *e)
 {
     *out = NULL;
@@ -22,7 +29,11 @@ enum status dataset_open(const char *folder, struct dataset **out, struct error 
     return STATUS_OK;
 fail:
     dataset_close(d);
-    return error_wrap(e, "dataset");
+    if (e->status == STATUS_NOTFOUND)
+        return error_set(e, STATUS_NOTFOUND,
+                         "dataset %s: the folder or its manifest is gone: restore it, or make the dataset again",
+                         last_part(folder));
+    return error_wrap(e, "dataset %s", last_part(folder));
 }
 
 void dataset_close(struct dataset *d)

@@ -54,8 +54,11 @@ static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_
 /* Recipe and classes must be those that the model was made with. */
 static enum status check_match(const struct model *m, const struct manifest *d, struct error *e)
 {
+    if (d->kind != DATASET_FEATURES)
+        return error_set(e, STATUS_ARGUMENT, "dataset %s holds events: make features of it first (job kind features)", d->id);
     if (!d->recipe || strcmp(d->recipe, model_recipe(m)->name) != 0)
-        return error_set(e, STATUS_ARGUMENT, "the model was made with recipe %s, dataset %s with %s",
+        return error_set(e, STATUS_ARGUMENT,
+                         "the model was made with recipe %s, dataset %s with %s: make features with the model's recipe",
                          model_recipe(m)->name, d->id, d->recipe ? d->recipe : "none");
     bool same = d->classes.n_items == model_n_classes(m);
     for (size_t i = 0; same && i < d->classes.n_items; i++)
@@ -202,7 +205,11 @@ enum status evaluation_read(struct arena *a, const char *folder, struct evaluati
     if (s == STATUS_OK)
         s = field_read_text(a, evaluation_record_fields, (struct span){text.data, text.len}, out, e);
     buf_fini(&text);
-    return s == STATUS_OK ? s : error_wrap(e, "evaluation");
+    const char *slash = strrchr(folder, '/');
+    const char *name = slash ? slash + 1 : folder;
+    if (s == STATUS_NOTFOUND)
+        return error_set(e, s, "evaluation %s: its folder is gone: restore it, or run the evaluate job again", name);
+    return s == STATUS_OK ? s : error_wrap(e, "%s", name);
 }
 
 const struct job_kind evaluate_kind = {

@@ -81,6 +81,8 @@ static enum status validate(const void *spec_, struct error *e)
     const struct train_spec *spec = spec_;
     if (model_index(spec) < 0)
         return error_set(e, STATUS_ARGUMENT, "/model: no estimator %s in this build", spec->model);
+    if (spec->register_as && spec->register_as[0] == '.')
+        return error_set(e, STATUS_ARGUMENT, "/register_as: a name must not begin with '.'");
     for (const char *c = spec->register_as; c && *c; c++)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *c))
             return error_set(e, STATUS_ARGUMENT,

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -264,6 +265,8 @@ static void test_bad_input_is_told_apart_and_leaves_nothing_visible(void **state
     e = run_fails(&h, "features", "dataset = \"ds_none\"\n", STATUS_NOTFOUND);
     e = run_fails(&h, "features", "dataset = \"ds_none\"\nrecipe = \"topology-9\"\n", STATUS_ARGUMENT);
     assert_non_null(strstr(e.text, "topology-9"));
+    e = run_fails(&h, "train", "dataset = \"ds_none\"\nregister_as = \"..\"\n", STATUS_ARGUMENT);
+    assert_non_null(strstr(e.text, "/register_as"));
     test_host_fini(&h);
     /* Cuts that nothing passes: the file is read, and the error says which spec member to change. */
     test_host_init(&h, 1);
@@ -293,6 +296,10 @@ static void test_a_model_refuses_a_dataset_of_another_recipe(void **state)
     assert_int_equal(test_host_run(&h, &arena, "evaluate", spec, &result, &e), STATUS_ARGUMENT);
     assert_non_null(strstr(e.text, "topology-1"));
     assert_non_null(strstr(e.text, "sparkdltrigger-1"));
+    test_host_new_job(&h);
+    spec = arena_printf(&arena, "dataset = \"%s\"\nmodel = \"m\"\n", in->dataset_id);
+    assert_int_equal(test_host_run(&h, &arena, "evaluate", spec, &result, &e), STATUS_ARGUMENT);
+    assert_non_null(strstr(e.text, "holds events"));
     test_host_fini(&h);
 }
 
@@ -322,6 +329,9 @@ static void test_a_changed_manifest_and_a_changed_part_are_noticed(void **state)
     fclose(f);
     assert_int_equal(dataset_open(folder, &d, &e), STATUS_FORMAT);
     assert_non_null(strstr(e.text, "checksum"));
+    assert_int_equal(unlink(path_in(folder, MANIFEST_FILE)), 0);
+    assert_int_equal(dataset_open(folder, &d, &e), STATUS_NOTFOUND);
+    assert_non_null(strstr(e.text, in->dataset_id));
     test_host_fini(&h);
 }
 
