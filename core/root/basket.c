@@ -81,8 +81,8 @@ static enum status place_all(struct root_branch *b, struct error *e)
         int64_t end = i + 1 < n                                 ? b->basket_entry.v[i + 1]
                       : !has_open && n_file < b->basket_entry.n ? b->basket_entry.v[n_file]
                                                                 : b->entries;
-        bool keep;
-        struct basket_place p;
+        bool keep = false;
+        struct basket_place p = {0};
         TRY(place_basket(b, i, end, &p, &keep, e));
         if (!keep)
             continue;
