@@ -16,13 +16,18 @@ enum model_input { INPUT_HLF = 1, INPUT_SEQUENCE = 2, INPUT_BOTH = 3 };
 extern const char *const estimator_names[];                   /* NULL-terminated: "hlf", ... */
 extern const char *const class_weight_names[];                /* "natural", "balanced" */
 
-enum { HIDDEN_LAYERS_MAX = 8, HIDDEN_WIDTH_MAX = 1024 };
+/* What an estimator (index into estimator_names) reads. */
+enum model_input estimator_input(int model);
+
+enum { HIDDEN_LAYERS_MAX = 8, HIDDEN_WIDTH_MAX = 1024, RECURRENT_WIDTH_MAX = 512 };
 
 /* Parameters of a fit; the field table is the API's "params".  Defaults are those of the papers. */
 struct train_params {
     int model;                         /* index into estimator_names */
     struct field_list hidden;          /* int64_t: widths of the dense layers, each 1 to HIDDEN_WIDTH_MAX; empty: the
-                                          estimator's own (50, 20, 10) */
+                                          estimator's own (hlf: 50, 20, 10; sequence: none; inclusive: 25) */
+    int64_t units;                     /* of the recurrent layer: 1 to RECURRENT_WIDTH_MAX */
+    double dropout;                    /* behind the recurrent layer, and of the features beside it */
     int64_t epochs, batch_size, seed;
     double learning_rate, beta1, beta2, epsilon;       /* Adam: Kingma and Ba, arXiv:1412.6980 */
     double validation_fraction;        /* of the rows, held out by a hash of seed and row number; 0: none */
@@ -36,12 +41,15 @@ enum status train_params_check(const struct train_params *p, const char *where, 
 
 /* ---- training data --------------------------------------------------------------------------------------------- */
 
-/* Rows in memory, borrowed while training.  hlf is raw (unscaled); the model scales with its scaler. */
+/* Rows in memory, borrowed while training.  hlf is raw (unscaled); the model scales with its scaler.  Particle rows are
+ * as stored in datasets, row 0 of an event the lepton; they are expanded and scaled a chunk at a time. */
 struct train_data {
     size_t n;
     const float *hlf;                  /* [n][HLF_COUNT], finite */
     const int32_t *label;              /* [n] in [0, n_classes) */
     const float *weight;               /* [n] finite, none negative, not all zero; or NULL: 1 */
+    const struct particle_columns *rows;                   /* for estimators that read sequences, else ignored */
+    const uint32_t *row_first;         /* [n + 1] into rows, each event with 1 to 801 of them; NULL: none */
 };
 
 enum { MODEL_FORMAT_VERSION = 1 };
@@ -113,9 +121,19 @@ const struct recipe *model_recipe(const struct model *m);
 const char *model_sha256(const struct model *m);               /* of the file's bytes; of its would-be bytes before */
 
 /* Probabilities [n][n_classes] of raw HLF rows [n][14].  A row's result is the same bits in any batch, on any
- * thread and with any kernels (core/nn/README.md).  Rows so large that the network overflows give NaN.  No
- * allocation. */
+ * thread and with any kernels (core/nn/README.md).  Rows so large that the network overflows give NaN, and so does every
+ * row when the model reads sequences.  No allocation. */
 void model_predict_hlf(const struct model *m, const float *hlf, size_t n, float *out);
+
+/* The same for any model, from events with what model_input() says: features and particle rows as in train_data.  An event
+ * with no rows or more than 801 gives NaN.  Waits when more threads score sequences than the model has working memories
+ * (one for each core). */
+struct model_rows {
+    const float *hlf;                  /* [n][HLF_COUNT] raw; may be NULL for INPUT_SEQUENCE */
+    const struct particle_columns *rows;                   /* these two: not read for INPUT_HLF */
+    const uint32_t *row_first;
+};
+void model_predict(const struct model *m, const struct model_rows *rows, size_t n, float *out);
 
 /* File: magic "DLTMODEL", version, header (field text), weights (little-endian float32), SHA-256 of all before it; see
  * core/model/README.md.  model_encode appends.  Decoding takes bytes from anywhere; `name` is for messages.  Fails:

@@ -67,14 +67,17 @@ static enum status check_histograms(const struct model_header *h, struct error *
     return STATUS_OK;
 }
 
-enum status header_check(const struct model_header *h, struct hlf_scaler *scaler, struct error *e)
+enum status header_check(const struct model_header *h, struct scalers *out, struct error *e)
 {
-    struct sequence_scaler sequence;
     bool has_sequence;
     TRY(train_params_check(&h->params, "/params", e));
     TRY(check_classes(h, e));
     if (!h->recipe || !recipe_find(h->recipe))
         return error_set(e, STATUS_UNSUPPORTED, "this build has no recipe '%s'", h->recipe ? h->recipe : "");
-    TRY(scaler_record_read(&h->scaler, scaler, &sequence, &has_sequence, e));
+    TRY(scaler_record_read(&h->scaler, &out->hlf, &out->sequence, &has_sequence, e));
+    if (estimator_input(h->params.model) != INPUT_HLF && !recipe_find(h->recipe)->sequence_dense && !has_sequence)
+        return error_set(e, STATUS_ARGUMENT,
+                         "%s reads particle rows, and there is no scaler for them: make features with sequences: true",
+                         estimator_names[h->params.model]);
     return check_histograms(h, e);
 }

@@ -7,8 +7,13 @@
 #include "core/model/container.h"
 #include "core/model/estimator.h"
 
-/* Parameters, classes, recipe, scaler and histograms; fills *scaler.  ARGUMENT, RANGE, FORMAT, UNSUPPORTED. */
-enum status header_check(const struct model_header *h, struct hlf_scaler *scaler, struct error *e) MUST_USE;
+struct scalers {
+    struct hlf_scaler hlf;
+    struct sequence_scaler sequence;   /* zero where there is none */
+};
+
+/* Parameters, classes, recipe, scaler and histograms; fills *out.  ARGUMENT, RANGE, FORMAT, UNSUPPORTED. */
+enum status header_check(const struct model_header *h, struct scalers *out, struct error *e) MUST_USE;
 
 /* A model of a copy of `header` (checked here; estimator, format_version and n_params are set) and of `params`
  * [n_params], ARGUMENT when that is not the network's number.  `sha256` is the file's, NULL: to be computed. */

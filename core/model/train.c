@@ -4,7 +4,9 @@
  *
  * A step's rows are divided into shards by the amount of work alone, never by the number of threads; each shard
  * sums its rows' gradients, and shards are added in their order.  So the result is the same bits for any number of
- * threads.  Small networks have one shard: a step of 128 rows of `hlf` takes less time than waking a thread. */
+ * threads.  Small networks have one shard: a step of 128 rows of `hlf` takes less time than waking a thread.
+ * Sequences: a shard for each 32 rows of a step.  The rows are put in falling order of length and dealt out by groups
+ * of 16, so that shards have equal work and a chunk's rows end at about the same step. */
 #include "core/model/trainer.h"
 
 #include <math.h>
@@ -13,9 +15,20 @@
 enum { PROGRESS_ROWS = 16384 };
 static const size_t shard_work = (size_t)1 << 26;             /* rows x parameters worth a thread: some milliseconds */
 static const size_t shard_memory = (size_t)1 << 24;           /* floats of gradients over all shards */
+static const size_t sequence_memory = (size_t)1 << 28;        /* floats of working memory over all shards */
+
+static size_t sequence_shards(const struct trainer *t, size_t n_rows)
+{
+    size_t n = (n_rows + SEQUENCE_ROWS - 1) / SEQUENCE_ROWS;
+    size_t by_memory = sequence_memory / pass_work_size(t->net, SEQUENCE_ROWS, true);
+    n = n < by_memory ? n : by_memory;
+    return n < 1 ? 1 : n > SHARDS_MAX ? SHARDS_MAX : n;
+}
 
 static size_t shards_for(const struct trainer *t, size_t n_rows)
 {
+    if (t->input != INPUT_HLF)
+        return sequence_shards(t, n_rows);
     size_t by_work = n_rows / (shard_work / t->n_params + 1), by_memory = shard_memory / t->n_params;
     size_t n = by_work < by_memory ? by_work : by_memory;
     return n < 1 ? 1 : n > SHARDS_MAX ? SHARDS_MAX : n;
@@ -27,13 +40,15 @@ static enum status shard_init(struct shard *s, const struct trainer *t, size_t c
 {
     size_t lanes = pass_ld(chunk_rows > 1 ? chunk_rows : 2), work = pass_work_size(t->net, chunk_rows, true);
     size_t grads = (t->n_params + NN_LANES - 1) / NN_LANES * NN_LANES;
-    s->block = mem_aligned((work + grads + 2 * lanes) * sizeof *s->block);
+    size_t scratch = t->input != INPUT_HLF ? SEQUENCE_SCRATCH : 0;
+    s->block = mem_aligned((work + grads + 2 * lanes + scratch) * sizeof *s->block);
     if (!s->block)
         return error_set(e, STATUS_NOMEM, "no memory to train %zu parameters", t->n_params);
     pass_init(&s->pass, t->net, chunk_rows, true, s->block);
     s->grads = s->block + work;
     s->label = s->grads + grads;
     s->weight = s->label + lanes;
+    s->scratch = scratch ? s->weight + lanes : NULL;
     return STATUS_OK;
 }
 
@@ -43,10 +58,10 @@ static enum status trainer_init(struct trainer *t, const struct model_header *he
     TRY(header_check(header, &t->scaler, e));
     TRY(field_copy(&t->arena, model_header_fields, header, &t->header, e));
     TRY(train_rows_init(&t->rows, &t->header, &t->scaler, data, e));
-    const struct estimator *estimator = estimator_get(&t->header.params);
-    TRY(estimator->network(&t->header.params, t->header.classes.n_items, &t->net, e));
+    t->input = estimator_input(t->header.params.model);
+    TRY(estimator_network(&t->header.params, t->header.classes.n_items, &t->net, e));
     t->n_params = net_n_params(t->net);
-    t->header.estimator = estimator->name;
+    t->header.estimator = estimator_names[t->header.params.model];
     t->header.n_params = (int64_t)t->n_params;
     t->header.n_train = (int64_t)t->rows.n_learn;
     t->header.epochs_done = 0;
@@ -58,13 +73,18 @@ static enum status trainer_init(struct trainer *t, const struct model_header *he
     t->n_shards = for_step > for_held_out ? for_step : for_held_out;
     t->order = mem_alloc(t->rows.n_learn * sizeof *t->order);
     t->state = mem_aligned(3 * t->n_params * sizeof *t->state);
-    if (!t->order || !t->state)
+    size_t most = batch > t->rows.n_held_out ? batch : t->rows.n_held_out;
+    if (t->input != INPUT_HLF)
+        t->by_length = mem_alloc(2 * most * sizeof *t->by_length);
+    t->dealt = t->by_length ? t->by_length + most : NULL;
+    if (!t->order || !t->state || (t->input != INPUT_HLF && !t->by_length))
         return error_set(e, STATUS_NOMEM, "no memory to train %zu parameters", t->n_params);
     t->params = t->state;
     t->m = t->params + t->n_params;
     t->v = t->m + t->n_params;
     net_init(t->net, (uint64_t)t->header.params.seed, t->params);
     size_t chunk = batch < CHUNK_ROWS && t->rows.n_held_out == 0 ? batch : CHUNK_ROWS;
+    chunk = t->input != INPUT_HLF ? SEQUENCE_ROWS : chunk;
     for (size_t i = 0; i < t->n_shards; i++)
         TRY(shard_init(&t->shards[i], t, chunk, e));
     return STATUS_OK;
@@ -95,6 +115,7 @@ void trainer_destroy(struct trainer *t)
         mem_free(t->shards[i].block);
     mem_free(t->state);
     mem_free(t->order);
+    mem_free(t->by_length);
     train_rows_fini(&t->rows);
     net_destroy(t->net);
     arena_fini(&t->arena);
@@ -110,6 +131,12 @@ enum status trainer_model(const struct trainer *t, struct model **out, struct er
 
 /* ---- one step -------------------------------------------------------------------------------------------------- */
 
+static size_t chunk_rows(const struct shard *s)
+{
+    size_t most = s->scratch ? SEQUENCE_ROWS : CHUNK_ROWS;
+    return s->pass.ld < most ? s->pass.ld : most;
+}
+
 /* Rows [first, first + n) of the shard into the pass: features, labels, weights.  Rows are read in random order
  * from far more memory than the caches hold, so those of the next chunk are asked for now, to be there after this
  * one's work. */
@@ -120,24 +147,30 @@ static void load_chunk(const struct trainer *t, struct shard *s, size_t first, s
     size_t n_next = (size_t)(s->index_end - next) < n ? (size_t)(s->index_end - next) : n;
     for (size_t i = 0; i < n_next; i++)
         __builtin_prefetch(t->rows.row + (size_t)next[i] * ROW_STRIDE);
-    k->rows_to_lanes(t->rows.row, ROW_STRIDE, index, n, HLF_COUNT, s->pass.ld, pass_input(&s->pass, 0));
+    if (t->input != INPUT_SEQUENCE)
+        k->rows_to_lanes(t->rows.row, ROW_STRIDE, index, n, HLF_COUNT, s->pass.ld, pass_input(&s->pass, 0));
+    if (t->input != INPUT_HLF)
+        sequence_lanes(&t->rows.sequences, k, index, n, s->scratch, s->pass.ld,
+                       pass_input(&s->pass, t->input == INPUT_BOTH), s->length);
     k->rows_to_lanes(t->rows.row + ROW_LABEL, ROW_STRIDE, index, n, 1, s->pass.ld, s->label);
     k->rows_to_lanes(t->rows.row + ROW_WEIGHT, ROW_STRIDE, index, n, 1, s->pass.ld, s->weight);
 }
 
 static void run_shard(const struct trainer *t, struct shard *s, bool learn)
 {
-    size_t room = s->pass.ld < CHUNK_ROWS ? s->pass.ld : CHUNK_ROWS;
+    size_t room = chunk_rows(s);
     s->sums = (struct loss_sums){0, 0, 0};
     if (learn)
         memset(s->grads, 0, t->n_params * sizeof *s->grads);
     for (size_t first = 0; first < s->n_rows; first += room) {
         size_t n = s->n_rows - first < room ? s->n_rows - first : room;
         load_chunk(t, s, first, n);
-        pass_forward(&s->pass, t->params, n, NULL);
+        s->noise = (struct noise){t->noise_key, s->index + first};
+        s->pass.noise = learn ? &s->noise : NULL;
+        pass_forward(&s->pass, t->params, n, s->length);
         pass_loss(&s->pass, n, s->label, s->weight, s->scale, &s->sums);
         if (learn)
-            pass_backward(&s->pass, t->params, n, NULL, s->grads);
+            pass_backward(&s->pass, t->params, n, s->length, s->grads);
     }
 }
 
@@ -154,18 +187,44 @@ static enum status run_one(void *ctx, size_t i, size_t thread, struct error *e)
     return STATUS_OK;
 }
 
+/* Rows of a step of sequences as the shards take them: groups of 16, longest first, one to each shard in turn. */
+static const uint32_t *deal(const struct trainer *t, const uint32_t *index, size_t n, size_t n_shards,
+                            size_t *shard_rows)
+{
+    size_t at = 0, groups = (n + NN_LANES - 1) / NN_LANES;
+    sequence_order(&t->rows.sequences, index, n, t->by_length);
+    for (size_t i = 0; i < n_shards; i++) {
+        size_t before = at;
+        for (size_t g = i; g < groups; g += n_shards) {
+            size_t first = g * NN_LANES, rows = n - first < NN_LANES ? n - first : NN_LANES;
+            memcpy(t->dealt + at, t->by_length + first, rows * sizeof *t->dealt);
+            at += rows;
+        }
+        shard_rows[i] = at - before;
+    }
+    return t->dealt;
+}
+
 /* Losses, and gradients if `learn`, of rows index[0..n); gradients of all shards end up in the first one.  Row numbers
  * up to index_end are those that will be wanted next. */
 static enum status run_rows(struct trainer *t, const uint32_t *index, size_t n, const uint32_t *index_end, bool learn,
                             struct loss_sums *sums, struct error *e)
 {
-    size_t n_shards = shards_for(t, n), groups = (n + NN_LANES - 1) / NN_LANES;
+    size_t n_shards = shards_for(t, n), groups = (n + NN_LANES - 1) / NN_LANES, shard_rows[SHARDS_MAX];
     for (size_t i = 0; i < n_shards; i++) {
         size_t from = groups * i / n_shards * NN_LANES, to = groups * (i + 1) / n_shards * NN_LANES;
-        t->shards[i].index = index + from;
+        shard_rows[i] = (to < n ? to : n) - from;
+    }
+    if (t->input != INPUT_HLF) {
+        index = deal(t, index, n, n_shards, shard_rows);
+        index_end = index + n;
+    }
+    for (size_t i = 0; i < n_shards; i++) {
+        t->shards[i].index = index;
         t->shards[i].index_end = index_end;
-        t->shards[i].n_rows = (to < n ? to : n) - from;
+        t->shards[i].n_rows = shard_rows[i];
         t->shards[i].scale = 1 / (float)n;
+        index += shard_rows[i];
     }
     struct shard_job job = {t, learn};
     if (n_shards == 1)
@@ -205,13 +264,15 @@ static size_t guilty_layer(struct trainer *t, const uint32_t *index, size_t n)
         if (!all_finite(s->grads + from, to - from))
             first_bad = i;
     }
-    size_t room = s->pass.ld < CHUNK_ROWS ? s->pass.ld : CHUNK_ROWS, bad_output = n_layers;
+    size_t room = chunk_rows(s), bad_output = n_layers;
     s->index = index;
     s->index_end = index + n;
     for (size_t first = 0; first < n; first += room) {
         size_t rows = n - first < room ? n - first : room;
         load_chunk(t, s, first, rows);
-        pass_forward(&s->pass, t->params, rows, NULL);
+        s->noise = (struct noise){t->noise_key, index + first};
+        s->pass.noise = &s->noise;
+        pass_forward(&s->pass, t->params, rows, s->length);
         for (size_t i = 0; i < bad_output; i++) {
             struct shape shape = net_layer(t->net, i)->out;
             const float *out = pass_layer_output(&s->pass, i);
@@ -253,6 +314,8 @@ static enum status step(struct trainer *t, const uint32_t *index, size_t n, int6
 {
     const struct train_params *p = &t->header.params;
     struct loss_sums own = {0, 0, 0};
+    uint64_t which[] = {(uint64_t)t->header.epochs_done, (uint64_t)i_step};
+    t->noise_key = hash64(which, sizeof which, (uint64_t)p->seed);
     TRY(run_rows(t, index, n, t->order + t->rows.n_learn, true, &own, e));
     const float *grads = t->shards[0].grads;
     double length = norm(t->shards[0].pass.k, grads, t->n_params);

@@ -16,7 +16,29 @@ struct fill_job {
     const struct hlf_scaler *scaler;
     const struct model_header *header;
     float *row;
+    bool sequences;
 };
+
+/* Particle rows of event i: their number, and each of them. */
+static enum status check_particles(const struct fill_job *job, size_t i, struct error *e)
+{
+    const struct train_data *d = job->data;
+    const struct particle_columns *p = d->rows;
+    const char *dataset = job->header->dataset_id ? job->header->dataset_id : "the data";
+    const float *const columns[] = {p->pt, p->eta, p->phi, p->x, p->y, p->z, p->iso_ch, p->iso_gamma, p->iso_neu};
+    if (d->row_first[i + 1] <= d->row_first[i] || d->row_first[i + 1] - d->row_first[i] > PARTICLE_ROWS_MAX)
+        return error_set(e, STATUS_ARGUMENT, "%s: row %zu: particle rows %u to %u, an event has 1 to %d", dataset, i,
+                         d->row_first[i], d->row_first[i + 1], PARTICLE_ROWS_MAX);
+    for (size_t j = d->row_first[i]; j < d->row_first[i + 1]; j++) {
+        bool sound = p->kind[j] >= PARTICLE_CHARGED && p->kind[j] <= PARTICLE_MUON;
+        for (size_t c = 0; c < ARRAY_LEN(columns); c++)
+            sound &= isfinite(columns[c][j]) != 0;
+        if (!sound)
+            return error_set(e, STATUS_ARGUMENT, "%s: row %zu: particle %zu has a kind or a number that is none",
+                             dataset, i, j - d->row_first[i]);
+    }
+    return STATUS_OK;
+}
 
 static enum status check_row(const struct fill_job *job, size_t i, struct error *e)
 {
@@ -45,6 +67,8 @@ static enum status fill_block(void *ctx, size_t i_block, size_t thread, struct e
         float *row = job->row + i * ROW_STRIDE;
         hlf_scale(job->scaler, job->data->hlf + i * HLF_COUNT, 1, row);
         TRY(check_row(job, i, e));
+        if (job->sequences)
+            TRY(check_particles(job, i, e));
         row[ROW_LABEL] = (float)job->data->label[i];
         row[ROW_WEIGHT] = job->data->weight ? job->data->weight[i] : 1;
     }
@@ -98,6 +122,18 @@ static enum status set_weights(struct train_rows *t, const struct model_header *
     return STATUS_OK;
 }
 
+static uint64_t particles_fingerprint(const struct train_data *d, uint64_t h)
+{
+    const struct particle_columns *p = d->rows;
+    const float *const columns[] = {p->pt, p->eta, p->phi, p->x, p->y, p->z, p->iso_ch, p->iso_gamma, p->iso_neu};
+    size_t first = d->row_first[0], n = d->row_first[d->n] - first;
+    h = hash64(d->row_first, (d->n + 1) * sizeof *d->row_first, h);
+    for (size_t c = 0; c < ARRAY_LEN(columns); c++)
+        h = hash64(columns[c] + first, n * sizeof *columns[c], h);
+    h = hash64(p->kind + first, n, h);
+    return hash64(p->charge + first, n, h);
+}
+
 static uint64_t fingerprint_of(const struct train_data *d)
 {
     uint64_t h = hash64(d->hlf, d->n * HLF_COUNT * sizeof *d->hlf, d->n);
@@ -105,7 +141,7 @@ static uint64_t fingerprint_of(const struct train_data *d)
     return d->weight ? hash64(d->weight, d->n * sizeof *d->weight, h) : h;
 }
 
-enum status train_rows_init(struct train_rows *t, const struct model_header *header, const struct hlf_scaler *scaler,
+enum status train_rows_init(struct train_rows *t, const struct model_header *header, const struct scalers *scaler,
                             const struct train_data *data, struct error *e)
 {
     *t = (struct train_rows){.n = data->n};
@@ -113,14 +149,21 @@ enum status train_rows_init(struct train_rows *t, const struct model_header *hea
         return error_set(e, STATUS_ARGUMENT, "there are no events to train with");
     if (data->n > UINT32_MAX)
         return error_set(e, STATUS_ARGUMENT, "%zu events, at most %u", data->n, UINT32_MAX);
+    t->has_sequences = estimator_input(header->params.model) != INPUT_HLF;
+    if (t->has_sequences && (!data->rows || !data->row_first))
+        return error_set(e, STATUS_ARGUMENT, "%s reads particle rows, and there are none: make features with "
+                         "sequences: true", estimator_names[header->params.model]);
+    t->sequences = (struct sequence_source){recipe_find(header->recipe), &scaler->sequence, data->rows, data->row_first};
     t->row = mem_aligned(data->n * ROW_STRIDE * sizeof *t->row);
     t->learn = mem_alloc(data->n * sizeof *t->learn);
     if (!t->row || !t->learn)
         return error_set(e, STATUS_NOMEM, "no memory for %zu rows", data->n);
-    struct fill_job job = {data, scaler, header, t->row};
+    struct fill_job job = {data, &scaler->hlf, header, t->row, t->has_sequences};
     TRY(par_for((size_t)header->params.threads, (data->n + BLOCK_ROWS - 1) / BLOCK_ROWS, fill_block, &job, e));
     divide(t, &header->params);
     t->fingerprint = fingerprint_of(data);
+    if (t->has_sequences)
+        t->fingerprint = particles_fingerprint(data, t->fingerprint);
     return set_weights(t, header, e);
 }
 

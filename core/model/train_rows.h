@@ -5,7 +5,7 @@
 #ifndef DLT_CORE_MODEL_TRAIN_ROWS_H
 #define DLT_CORE_MODEL_TRAIN_ROWS_H
 
-#include "core/model/private.h"
+#include "core/model/sequence.h"
 
 enum { ROW_LABEL = HLF_COUNT, ROW_WEIGHT, ROW_STRIDE };       /* floats: the scaled features, then these */
 
@@ -14,10 +14,12 @@ struct train_rows {
     uint32_t *learn, *held_out;        /* row numbers, ascending; one block */
     size_t n, n_learn, n_held_out;
     uint64_t fingerprint;              /* of the given data */
+    bool has_sequences;
+    struct sequence_source sequences;
 };
 
 /* Fails: ARGUMENT (see trainer_create), NOMEM. */
-enum status train_rows_init(struct train_rows *t, const struct model_header *header, const struct hlf_scaler *scaler,
+enum status train_rows_init(struct train_rows *t, const struct model_header *header, const struct scalers *scaler,
                             const struct train_data *data, struct error *e) MUST_USE;
 void train_rows_fini(struct train_rows *t);                   /* zeroed allowed */
 

@@ -15,6 +15,9 @@ enum {
 struct shard {
     float *block;                      /* what the pointers below point into */
     float *label, *weight;             /* a chunk's lanes */
+    float *scratch;                    /* SEQUENCE_SCRATCH, or NULL */
+    uint32_t length[SEQUENCE_ROWS];
+    struct noise noise;
     float *grads;
     struct pass pass;
     struct loss_sums sums;
@@ -27,10 +30,13 @@ struct shard {
 struct trainer {
     struct arena arena;
     struct model_header header;        /* params and what was given; the rest is current after each epoch */
-    struct hlf_scaler scaler;
+    struct scalers scaler;
     struct net *net;
     struct train_rows rows;
     uint32_t *order;                   /* of the learned rows, in this epoch */
+    uint32_t *by_length, *dealt;       /* of a step's sequences; one block, or NULL */
+    uint64_t noise_key;                /* of the present step */
+    enum model_input input;
     size_t n_params, n_shards;
     float *state;                      /* params, Adam m, Adam v: one block */
     float *params, *m, *v;
