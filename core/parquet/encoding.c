@@ -4,9 +4,10 @@
  * what it stands for; there the column's stated maximum bounds it. */
 #include "core/parquet/encoding.h"
 
+#include "core/parquet/delta.h"
 #include "core/parquet/levels.h"
 
-enum { BATCH = 1024 }; /* dictionary indices decoded at a time, on the stack */
+enum { BATCH = 1024 }; /* dictionary indices or differences decoded at a time, on the stack */
 
 /* ---- plain ----------------------------------------------------------------------------------------------- */
 
@@ -175,6 +176,158 @@ static enum status decode_dictionary(const struct encoded_values *in, struct col
     return STATUS_OK;
 }
 
+/* ---- differences ----------------------------------------------------------------------------------------- */
+
+static enum status decode_delta(const struct encoded_values *in, struct column_values *out, struct error *e)
+{
+    if (out->type != PQ_I32 && out->type != PQ_I64)
+        return error_set(e, STATUS_FORMAT, "differences are of integers alone");
+    if (in->n == 0)
+        return STATUS_OK;
+    struct cursor c = cursor_of(in->bytes.data, in->bytes.len);
+    struct delta_reader r;
+    TRY(delta_begin(&r, &c, in->n, e));
+    TRY(column_slot_reserve(out, in->n, e));
+    uint8_t *to = out->data.data + out->data.len;
+    if (out->type == PQ_I64) {
+        TRY(delta_read(&r, (uint64_t *)to, in->n, e));
+    } else {
+        uint64_t wide[BATCH];
+        for (size_t done = 0, n; done < in->n; done += n) {
+            n = in->n - done < BATCH ? in->n - done : BATCH;
+            TRY(delta_read(&r, wide, n, e));
+            for (size_t i = 0; i < n; i++)
+                ((uint32_t *)to)[done + i] = (uint32_t)wide[i];
+        }
+    }
+    out->data.len += in->n * pq_type_size(out->type);
+    out->n_values += in->n;
+    return STATUS_OK;
+}
+
+/* Lengths as differences, then the bytes of all strings. */
+static enum status decode_delta_lengths(const struct encoded_values *in, struct column_values *out, struct error *e)
+{
+    if (out->type != PQ_STRING)
+        return error_set(e, STATUS_FORMAT, "lengths are of strings alone");
+    if (in->n == 0)
+        return STATUS_OK;
+    struct cursor c = cursor_of(in->bytes.data, in->bytes.len);
+    struct delta_reader r;
+    TRY(delta_begin(&r, &c, in->n, e));
+    TRY(column_slot_reserve(out, in->n, e));
+    uint64_t *ends = (uint64_t *)out->ends.data + out->n_values + 1, end = out->data.len;
+    TRY(delta_read(&r, ends, in->n, e));
+    uint64_t most = end + cursor_left(&c);
+    for (size_t i = 0; i < in->n; i++) {
+        if (ends[i] > most - end)
+            return error_set(e, STATUS_FORMAT, "string %zu of %zu passes the end of its page", i, in->n);
+        ends[i] = end += ends[i];
+    }
+    if (end != most)
+        return error_set(e, STATUS_FORMAT, "%zu bytes remain behind the last string", (size_t)(most - end));
+    TRY(buf_append(&out->data, c.p, cursor_left(&c), e));
+    out->ends.len += in->n * sizeof(uint64_t);
+    out->n_values += in->n;
+    return STATUS_OK;
+}
+
+/* One string: `kept` bytes of the one before it in this page, and the next `len` of the suffixes. */
+static enum status add_suffixed(struct column_values *out, size_t before, uint64_t kept, uint64_t len,
+                                struct cursor *suffixes, struct error *e)
+{
+    struct buf *data = &out->data;
+    if (kept > data->len - before)
+        return error_set(e, STATUS_FORMAT, "a string that keeps %llu bytes of one of %zu", (unsigned long long)kept,
+                         data->len - before);
+    const uint8_t *suffix = len <= SIZE_MAX ? cursor_take(suffixes, (size_t)len) : NULL;
+    if (!suffix)
+        return error_set(e, STATUS_FORMAT, "a string passes the end of its page");
+    TRY(buf_reserve(data, (size_t)kept + (size_t)len, e));
+    if (kept > 0)
+        memcpy(data->data + data->len, data->data + before, (size_t)kept);
+    if (len > 0)
+        memcpy(data->data + data->len + kept, suffix, (size_t)len);
+    data->len += (size_t)kept + (size_t)len;
+    return STATUS_OK;
+}
+
+/* Lengths of what is kept of the string before, lengths of suffixes, suffixes.  The streams are read side by side: the
+ * first two are passed over once to find where the next begins. */
+static enum status decode_delta_strings(const struct encoded_values *in, struct column_values *out, struct error *e)
+{
+    if (out->type != PQ_STRING)
+        return error_set(e, STATUS_FORMAT, "prefixes are of strings alone");
+    if (in->n == 0)
+        return STATUS_OK;
+    struct cursor kept_bytes = cursor_of(in->bytes.data, in->bytes.len), len_bytes = kept_bytes, suffixes;
+    struct delta_reader kept_reader, len_reader;
+    TRY(delta_begin(&kept_reader, &len_bytes, in->n, e));
+    TRY(delta_skip(&kept_reader, e));
+    suffixes = len_bytes;
+    TRY(delta_begin(&len_reader, &suffixes, in->n, e));
+    TRY(delta_skip(&len_reader, e));
+    TRY(delta_begin(&kept_reader, &kept_bytes, in->n, e));
+    TRY(delta_begin(&len_reader, &len_bytes, in->n, e));
+    TRY(column_slot_reserve(out, in->n, e));
+    uint64_t *ends = (uint64_t *)out->ends.data + out->n_values + 1, kept[BATCH / 2], len[BATCH / 2];
+    size_t before = out->data.len;
+    for (size_t done = 0, n; done < in->n; done += n) {
+        n = in->n - done < ARRAY_LEN(kept) ? in->n - done : ARRAY_LEN(kept);
+        TRY(delta_read(&kept_reader, kept, n, e));
+        TRY(delta_read(&len_reader, len, n, e));
+        for (size_t i = 0; i < n; i++) {
+            size_t start = out->data.len;
+            TRY(add_suffixed(out, before, kept[i], len[i], &suffixes, e));
+            before = start;
+            ends[done + i] = out->data.len;
+        }
+    }
+    if (cursor_left(&suffixes) > 0)
+        return error_set(e, STATUS_FORMAT, "%zu bytes remain behind the last string", cursor_left(&suffixes));
+    out->ends.len += in->n * sizeof(uint64_t);
+    out->n_values += in->n;
+    return STATUS_OK;
+}
+
+/* ---- split streams --------------------------------------------------------------------------------------- */
+
+static void join_u32(uint32_t *to, const uint8_t *p, size_t n)
+{
+    const uint8_t *b = p + n, *c = b + n, *d = c + n;
+    for (size_t i = 0; i < n; i++)
+        to[i] = p[i] | (uint32_t)b[i] << 8 | (uint32_t)c[i] << 16 | (uint32_t)d[i] << 24;
+}
+
+static void join_u64(uint64_t *to, const uint8_t *p, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint64_t v = 0;
+        for (size_t k = 0; k < 8; k++)
+            v |= (uint64_t)p[k * n + i] << (8 * k);
+        to[i] = v;
+    }
+}
+
+/* The first bytes of all values, then the second bytes, and so on. */
+static enum status decode_split(const struct encoded_values *in, struct column_values *out, struct error *e)
+{
+    size_t size = pq_type_size(out->type);
+    if (out->type == PQ_BOOL || out->type == PQ_STRING)
+        return error_set(e, STATUS_FORMAT, "bytes are split of numbers alone");
+    if (in->bytes.len / size != in->n || in->bytes.len % size != 0)
+        return error_set(e, STATUS_FORMAT, "%zu bytes for %zu values of %zu bytes", in->bytes.len, in->n, size);
+    TRY(column_slot_reserve(out, in->n, e));
+    void *to = out->data.data + out->data.len;
+    if (size == 4)
+        join_u32(to, in->bytes.data, in->n);
+    else
+        join_u64(to, in->bytes.data, in->n);
+    out->data.len += in->bytes.len;
+    out->n_values += in->n;
+    return STATUS_OK;
+}
+
 /* ---- table ----------------------------------------------------------------------------------------------- */
 
 /* clang-format off */
@@ -183,11 +336,11 @@ static const struct encoding encodings[] = {
     {PARQUET_PLAIN_DICTIONARY, "PLAIN_DICTIONARY",        decode_dictionary},
     {PARQUET_RLE,              "RLE",                     decode_rle},
     {PARQUET_BIT_PACKED,       "BIT_PACKED",              NULL},
-    {5,                        "DELTA_BINARY_PACKED",     NULL},
-    {6,                        "DELTA_LENGTH_BYTE_ARRAY", NULL},
-    {7,                        "DELTA_BYTE_ARRAY",        NULL},
+    {PARQUET_DELTA,            "DELTA_BINARY_PACKED",     decode_delta},
+    {PARQUET_DELTA_LENGTHS,    "DELTA_LENGTH_BYTE_ARRAY", decode_delta_lengths},
+    {PARQUET_DELTA_STRINGS,    "DELTA_BYTE_ARRAY",        decode_delta_strings},
     {PARQUET_RLE_DICTIONARY,   "RLE_DICTIONARY",          decode_dictionary},
-    {9,                        "BYTE_STREAM_SPLIT",       NULL},
+    {PARQUET_SPLIT,            "BYTE_STREAM_SPLIT",       decode_split},
 };
 /* clang-format on */
 

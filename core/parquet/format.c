@@ -1,7 +1,7 @@
 /* core/parquet/format.c
  *
  * Parquet's compressions and which of ours reads each.  The best ratios follow from the formats: a snappy copy makes 64
- * bytes of 3; DEFLATE 258 bytes of 2 bits; a zstd block 128 KiB of 4 bytes. */
+ * bytes of 3; DEFLATE 258 bytes of 2 bits; a zstd block 128 KiB of 4 bytes; each further byte of an LZ4 length 255 bytes. */
 #include "core/parquet/format.h"
 
 /* clang-format off */
@@ -13,7 +13,7 @@ static const struct parquet_codec codecs[] = {
     {4, "BROTLI",                   false, CODEC_NONE,   1},
     {5, "LZ4 (deprecated framing)", false, CODEC_NONE,   1},
     {6, "ZSTD",                     true,  CODEC_ZSTD,   32768},
-    {7, "LZ4_RAW",                  false, CODEC_NONE,   1},
+    {7, "LZ4_RAW",                  true,  CODEC_LZ4,    255},
 };
 /* clang-format on */
 

@@ -137,7 +137,7 @@ static enum status set_up(struct pq_writer *w, const char *path, const struct pq
                           const struct pq_write_options *options, struct error *e)
 {
     const struct parquet_codec *codec = parquet_codec_of(options->codec);
-    if (!codec)
+    if (!codec || (codec->codec != CODEC_NONE && codec_bound(codec->codec, 1) == 0))
         return error_set(e, STATUS_ARGUMENT, "codec %s: a Parquet file is written with none, snappy, zstd or gzip",
                          codec_name(options->codec));
     if (options->page_bytes > PAGE_BYTES_MOST || options->page_version < 0 || options->page_version > 2)
