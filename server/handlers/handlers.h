@@ -14,6 +14,7 @@ handler_fn handle_index, handle_info, handle_openapi, handle_problem_page;      
 handler_fn handle_metrics;                                                           /* metrics.c */
 handler_fn handle_job_kinds;                                                         /* job_kinds.c */
 handler_fn handle_job_submit, handle_job_list, handle_job_get, handle_job_cancel, handle_job_retry;        /* jobs.c */
+handler_fn handle_job_metrics, handle_job_logs, handle_job_recipe;                   /* job_watch.c */
 handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
 handler_fn handle_dataset_list, handle_dataset_get;                                  /* datasets.c */
 handler_fn handle_model_list, handle_model_get, handle_model_version, handle_model_artifact;               /* models.c */

@@ -344,6 +344,7 @@ enum status jobs_start(struct store *store, const struct jobs_options *options, 
     j->retry_base_us = options->retry_base_us > 0 ? options->retry_base_us : 15 * 1000000LL;
     j->cancel_deadline_us = options->cancel_deadline_us > 0 ? options->cancel_deadline_us : 30 * 1000000LL;
     store_new_id("boot", j->boot);
+    store_stamp(store, DLT_BUILD_ID, (int64_t)j->threads_per_job);
     arena_init(&j->kept, 1 << 20);
     pthread_condattr_t monotonic;
     check(pthread_condattr_init(&monotonic) == 0 && pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC) == 0);

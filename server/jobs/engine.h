@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 
 #define LEASE_US (30 * 1000000LL)
-enum { RENEW_LEASE_MS = 10000, TICK_MS = 500, METRICS_MAX = 256 };
+enum { RENEW_LEASE_MS = 10000, TICK_MS = 500, METRICS_MAX = 256, LINES_MAX = 64 };
 
 /* Why a running job should stop. */
 enum { STOP_CANCEL = 1, STOP_INTERRUPT = 2, STOP_LOST = 4 };
@@ -24,6 +24,12 @@ struct metric_point {
     char key[64];
     int64_t step;
     double value;
+};
+
+struct live_line {
+    int64_t at_us;
+    enum log_level level;
+    char text[400];                               /* longer ones are cut; the daemon's own log has them whole */
 };
 
 /* One worker's job as all other threads see it. */
@@ -40,6 +46,8 @@ struct live {
     bool dirty;                                   /* not yet written */
     struct metric_point points[METRICS_MAX];
     size_t n_points;
+    struct live_line lines[LINES_MAX];
+    size_t n_lines;
 };
 
 struct worker {
@@ -94,6 +102,8 @@ void live_stop(struct live *l, int why);
 bool live_progress(struct live *l, const struct job_progress *p);
 /* False when there is no room: write the points first. */
 bool live_metric(struct live *l, const char *key, int64_t step, double value);
+/* False when there is no room: flush first. */
+bool live_log(struct live *l, enum log_level level, const char *text);
 void live_fold(struct live *l, struct arena *a, struct job_row *row, struct error *e);
 /* Writes progress (when dirty, or all with `renew`), leases and metrics of the given workers' jobs. */
 enum status live_flush(struct jobs *j, struct worker *workers, size_t n, bool renew, struct error *e) MUST_USE;

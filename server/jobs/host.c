@@ -35,7 +35,12 @@ static void host_metric(void *host, const char *key, int64_t step, double value)
 static void host_log(void *host, enum log_level level, const char *text)
 {
     struct job_run *run = host;
+    struct worker *w = (struct worker *)((char *)run->live - offsetof(struct worker, live));
+    struct error e;
     log_line(level, "job %s: %s", run->claim->id, text);
+    for (int tries = 0; tries < 2 && !live_log(run->live, level, text); tries++)
+        if (live_flush(run->jobs, w, 1, false, &e) != STATUS_OK)
+            log_line(LOG_WARN, "job %s: its log: %s", run->claim->id, e.text);
 }
 
 static enum status host_checkpoint_save(void *host, const void *data, size_t n, struct error *e)
@@ -63,6 +68,19 @@ static enum status host_resolve_input(void *host, struct arena *a, const char *g
     return input_resolve(run->jobs->data_roots, run->jobs->n_data_roots, a, given, paths, e);
 }
 
+/* For the recipe: the hash that the job published the artifact with; of a dataset the content's, from its manifest. */
+static const char *artifact_sha256(struct arena *a, const struct artifact_row *row)
+{
+    struct dataset *d;
+    struct error e;
+    if (row->sha256 || strcmp(row->kind, "dataset") != 0 || dataset_open(row->folder, &d, &e) != STATUS_OK)
+        return row->sha256;
+    const char *sha256 = dataset_manifest(d)->content_sha256;
+    sha256 = sha256 ? arena_strdup(a, sha256) : NULL;
+    dataset_close(d);
+    return sha256;
+}
+
 static enum status host_resolve_artifact(void *host, struct arena *a, const char *kind, const char *ref,
                                          const char **folder, const char **canonical, struct error *e)
 {
@@ -75,7 +93,10 @@ static enum status host_resolve_artifact(void *host, struct arena *a, const char
         TRY(store_artifact_get(run->jobs->store, a, kind, ref, &row, e));
     *folder = row.folder;
     *canonical = model ? arena_printf(a, "%s@%lld", row.name, (long long)row.version) : row.id;
-    return *canonical ? STATUS_OK : error_set(e, STATUS_NOMEM, "no memory for a reference");
+    if (!*canonical)
+        return error_set(e, STATUS_NOMEM, "no memory for a reference");
+    struct job_input in = {kind, ref, *canonical, artifact_sha256(a, &row)};
+    return store_job_input_note(run->jobs->store, run->claim->id, &in, e);
 }
 
 static enum status host_artifact_id(void *host, struct arena *a, const char *prefix, int n, const char **id,

@@ -68,6 +68,11 @@ enum status jobs_get(struct jobs *j, struct arena *a, const char *id, struct job
 struct json *jobs_to_json(const struct job_row *row);
 /* The API's pipeline object, of its jobs in the order of its steps. */
 struct json *jobs_pipeline_to_json(const char *id, const struct job_row *rows, size_t n);
+/* What the job's result came from, as the API's recipe object.  CONFLICT while its spec still has references. */
+enum status jobs_recipe(struct jobs *j, struct arena *a, const char *id, struct json **out, struct error *e) MUST_USE;
+/* Thins a series in place to at most `most` points, extremes, first and last kept; returns how many are left. */
+enum { SERIES_POINTS_MIN = 4 };
+size_t series_thin(struct job_metric *points, size_t n, size_t most);
 /* Blocks until job `id` is final, or some job's state or progress changed since this thread's last call, or timeout; for
  * followers, who look at the row then. */
 void jobs_wait_change(struct jobs *j, const char *id, int timeout_ms);

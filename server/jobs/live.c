@@ -12,6 +12,8 @@
 #define RATE_SAMPLE_NS (500 * 1000000LL)
 #define RATE_WEIGHT 0.2
 #define TELL_NS (100 * 1000000LL)
+/* Points and lines as text: LINES_MAX lines whose every byte is escaped, and room for the rest. */
+#define FLUSH_TEXT_BYTES ((size_t)512 << 10)
 
 void live_begin(struct live *l, const char *id, const char *token)
 {
@@ -28,7 +30,7 @@ void live_begin(struct live *l, const char *id, const char *token)
     l->fraction = l->rate_per_second = 0;
     l->sample_ns = l->sample_done = l->told_ns = 0;
     l->dirty = false;
-    l->n_points = 0;
+    l->n_points = l->n_lines = 0;
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -44,7 +46,7 @@ void live_end(struct live *l)
     pthread_mutex_lock(&l->lock);
     l->busy = false;
     l->id[0] = l->token[0] = '\0';
-    l->n_points = 0;
+    l->n_points = l->n_lines = 0;
     pthread_mutex_unlock(&l->lock);
 }
 
@@ -108,6 +110,20 @@ bool live_metric(struct live *l, const char *key, int64_t step, double value)
     return room;
 }
 
+bool live_log(struct live *l, enum log_level level, const char *text)
+{
+    pthread_mutex_lock(&l->lock);
+    bool room = l->n_lines < LINES_MAX;
+    if (room) {
+        struct live_line *line = &l->lines[l->n_lines++];
+        line->at_us = time_unix_us();
+        line->level = level;
+        text_copy(line->text, sizeof line->text, text);
+    }
+    pthread_mutex_unlock(&l->lock);
+    return room;
+}
+
 void live_fold(struct live *l, struct arena *a, struct job_row *row, struct error *e)
 {
     e->status = STATUS_OK;
@@ -132,13 +148,15 @@ struct snapshot {
     char id[40], token[64], phase[120], unit[32], message[200];
     struct metric_point points[METRICS_MAX];
     size_t n_points;
+    struct live_line lines[LINES_MAX];
+    size_t n_lines;
 };
 
 /* Takes what is to be written out of `l`; false when nothing is. */
 static bool take(struct live *l, bool renew, struct snapshot *to, struct job_flush *f)
 {
     pthread_mutex_lock(&l->lock);
-    bool wanted = l->busy && !l->ending && (l->dirty || renew || l->n_points > 0);
+    bool wanted = l->busy && !l->ending && (l->dirty || renew || l->n_points > 0 || l->n_lines > 0);
     if (wanted) {
         memcpy(to->id, l->id, sizeof to->id);
         memcpy(to->token, l->token, sizeof to->token);
@@ -147,11 +165,13 @@ static bool take(struct live *l, bool renew, struct snapshot *to, struct job_flu
         memcpy(to->message, l->message, sizeof to->message);
         memcpy(to->points, l->points, l->n_points * sizeof l->points[0]);
         to->n_points = l->n_points;
+        memcpy(to->lines, l->lines, l->n_lines * sizeof l->lines[0]);
+        to->n_lines = l->n_lines;
         *f = (struct job_flush){.id = to->id, .token = to->token, .phase = to->phase, .unit = to->unit,
                                 .message = to->message, .done = l->done, .total = l->total, .fraction = l->fraction,
                                 .rate_per_second = l->rate_per_second};
         l->dirty = false;
-        l->n_points = 0;
+        l->n_points = l->n_lines = 0;
     }
     pthread_mutex_unlock(&l->lock);
     return wanted;
@@ -169,6 +189,31 @@ static enum status save_points(struct jobs *j, struct arena *a, const struct sna
     return store_job_metrics_save(j->store, from->id, m, from->n_points, e);
 }
 
+static enum status line_text(struct arena *a, const struct live_line *line, const char **text, struct error *e)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    struct json *v = json_new_object();
+    json_set(v, "level", json_new_string(levels[line->level]));
+    json_set(v, "text", json_new_string(line->text));
+    enum status s = json_text(a, v, text, e);
+    json_free(v);
+    return s;
+}
+
+static enum status save_lines(struct jobs *j, struct arena *a, const struct snapshot *from, struct error *e)
+{
+    if (from->n_lines == 0)
+        return STATUS_OK;
+    struct job_line *lines = ARENA_NEW(a, struct job_line, from->n_lines);
+    if (!lines)
+        return error_set(e, STATUS_NOMEM, "no memory for log lines");
+    for (size_t i = 0; i < from->n_lines; i++) {
+        lines[i].at_us = from->lines[i].at_us;
+        TRY(line_text(a, &from->lines[i], &lines[i].data, e));
+    }
+    return store_job_lines_save(j->store, from->id, lines, from->n_lines, e);
+}
+
 /* Only if it still is the same run: the worker may have gone on to another job. */
 static void tell_lost(struct worker *w, const struct job_flush *f)
 {
@@ -184,7 +229,7 @@ static void tell_lost(struct worker *w, const struct job_flush *f)
 enum status live_flush(struct jobs *j, struct worker *workers, size_t n, bool renew, struct error *e)
 {
     struct arena a;
-    arena_init(&a, (n + 1) * (sizeof(struct snapshot) + 65536));
+    arena_init(&a, (n + 1) * (sizeof(struct snapshot) + FLUSH_TEXT_BYTES));
     struct snapshot *taken = ARENA_NEW(&a, struct snapshot, n);
     struct job_flush *flush = ARENA_NEW(&a, struct job_flush, n);
     struct worker **of = ARENA_NEW(&a, struct worker *, n);
@@ -202,6 +247,8 @@ enum status live_flush(struct jobs *j, struct worker *workers, size_t n, bool re
             tell_lost(of[i], &flush[i]);
         else
             s = save_points(j, &a, &taken[i], e);
+        if (s == STATUS_OK && !flush[i].lost)
+            s = save_lines(j, &a, &taken[i], e);
     }
     arena_fini(&a);
     return s;

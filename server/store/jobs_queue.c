@@ -150,9 +150,16 @@ static enum status claim_first(struct store *s, void *ctx, struct error *e)
                   "UPDATE jobs SET state = 'running', attempt = attempt + 1, boot = ?2, lease_token = ?3, worker = ?4,"
                   /* max: the clock was read before waiting for the store, where the job may have come in meanwhile */
                   " started_us = max(created_us, ?5), finished_us = NULL, lease_expires_us = ?6, phase = NULL,"
-                  " unit = NULL, message = NULL, done = 0, total = -1, fraction = 0, rate_per_second = 0 WHERE id = ?1",
+                  " unit = NULL, message = NULL, done = 0, total = -1, fraction = 0, rate_per_second = 0,"
+                  " run_build = ?7, run_threads = ?8 WHERE id = ?1",
                   db_text(c->out->id), db_text(q->boot), db_text(q->token), db_text(q->worker), db_i64(q->now_us),
-                  db_i64(q->now_us + q->lease_us));
+                  db_i64(q->now_us + q->lease_us), db_text(s->stamp_build), db_i64(s->stamp_threads));
+}
+
+void store_stamp(struct store *s, const char *build_id, int64_t threads)
+{
+    s->stamp_build = build_id;
+    s->stamp_threads = threads;
 }
 
 enum status store_job_claim(struct store *s, struct arena *a, const struct job_claim_request *request,

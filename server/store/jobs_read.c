@@ -70,6 +70,8 @@ void store_job_columns(struct db_rows *r, struct job_row *out)
     out->fraction = db_column_f64(r);
     out->rate_per_second = db_column_f64(r);
     out->cancel_requested = db_column_i64(r) != 0;
+    out->run_build = db_column_text(r);
+    out->run_threads = db_column_i64(r);
 }
 
 /* All rows of a query into an arena array. */

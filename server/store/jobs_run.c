@@ -171,9 +171,16 @@ struct points {
 static enum status metrics_save(struct store *s, void *ctx, struct error *e)
 {
     const struct points *p = ctx;
-    for (size_t i = 0; i < p->n; i++)
+    int64_t now_us = time_unix_us();
+    for (size_t i = 0; i < p->n; i++) {
+        const struct job_metric *m = &p->points[i];
         TRY(DB_RUN(&s->writer, NULL, e, "INSERT OR REPLACE INTO job_metrics (job_id, key, step, value) VALUES (?1, ?2, ?3, ?4)",
-                   db_text(p->id), db_text(p->points[i].key), db_i64(p->points[i].step), db_f64(p->points[i].value)));
+                   db_text(p->id), db_text(m->key), db_i64(m->step), db_f64(m->value)));
+        TRY(DB_RUN(&s->writer, NULL, e,
+                   "INSERT INTO job_events (job_id, at_us, type, data)"
+                   " VALUES (?1, ?2, 'metric', json_object('key', ?3, 'step', ?4, 'value', ?5))",
+                   db_text(p->id), db_i64(now_us), db_text(m->key), db_i64(m->step), db_f64(m->value)));
+    }
     return STATUS_OK;
 }
 

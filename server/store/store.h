@@ -57,6 +57,8 @@ struct job_row {
     double fraction, rate_per_second;
     int64_t checkpoint_us;             /* when the last checkpoint was saved, 0: none */
     bool cancel_requested;
+    const char *run_build;             /* of the last attempt; NULL before the first */
+    int64_t run_threads;               /* 0 before the first */
 };
 
 struct job_new {
@@ -90,6 +92,17 @@ struct job_metric { const char *key; int64_t step; double value; };
 enum status store_job_metrics(struct store *s, struct arena *a, const char *job_id, const char *key,
                               struct job_metric **rows, size_t *n, struct error *e) MUST_USE;
 
+/* What happened to a job, in order: `type` "state", "metric" or "log", `data` a JSON object.  seq rises over all jobs and
+ * is never given twice.  Oldest first, those with seq > after; `type` filters when not NULL. */
+struct job_event { int64_t seq, at_us; const char *type, *data; };
+struct job_event_filter { const char *job_id, *type; int64_t after; size_t limit; };
+enum status store_job_events_list(struct store *s, struct arena *a, const struct job_event_filter *filter,
+                                  struct job_event **rows, size_t *n, struct error *e) MUST_USE;
+/* The artifacts that a job read: ref as its spec has it, id what that stood for ("topology-hlf@3"), by kind, then ref. */
+struct job_input { const char *kind, *ref, *id, *sha256; };
+enum status store_job_inputs_list(struct store *s, struct arena *a, const char *job_id, struct job_input **rows, size_t *n,
+                                  struct error *e) MUST_USE;
+
 /* ---- artifacts --------------------------------------------------------------------------------------------------- */
 
 /* Published datasets, models and evaluations.  The folder is DIR/<kind>s/<id>; details live in it. */
@@ -109,6 +122,13 @@ enum status store_model_alias_set(struct store *s, const char *name, const char 
 /* Newest first, rows older than id `before` when not NULL; `kind` and `name` filter when not NULL. */
 enum status store_artifacts_list(struct store *s, struct arena *a, const char *kind, const char *name, const char *before,
                                  size_t limit, struct artifact_row **rows, size_t *n, struct error *e) MUST_USE;
+/* A number that changes whenever an artifact is added. */
+enum status store_artifacts_state(struct store *s, int64_t *state, struct error *e) MUST_USE;
+/* Deletes the row of a dataset; its folder is the caller's to remove.  Does nothing but set *changed when the artifacts are
+ * not what they were at `state`.  Fails: NOTFOUND, CONFLICT (an unfinished job names it, or waits for the job that made
+ * it). */
+enum status store_dataset_delete(struct store *s, const char *id, int64_t state, bool *changed,
+                                 struct error *e) MUST_USE;
 /* Newest evaluation of a model version ("name@3"); NOTFOUND. */
 enum status store_evaluation_latest(struct store *s, struct arena *a, const char *model_version, struct artifact_row *out,
                                     struct error *e) MUST_USE;

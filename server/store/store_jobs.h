@@ -24,6 +24,8 @@ struct job_claim {
     int64_t created_us;
     bool suspect;                      /* one more crash ends it: it runs alone, so that it takes nobody with it */
 };
+/* What all claims from now on write into their jobs; `build_id` outlives the store.  Before the first claim. */
+void store_stamp(struct store *s, const char *build_id, int64_t threads);
 /* The first available job in order of priority, then age.  *found false: there is none (or the first is suspect and the
  * caller not alone); *next_us is then when the next backoff ends, 0 for never. */
 enum status store_job_claim(struct store *s, struct arena *a, const struct job_claim_request *request,
@@ -48,6 +50,13 @@ enum status store_jobs_flush(struct store *s, struct job_flush *items, size_t n,
                              struct error *e) MUST_USE;
 enum status store_job_metrics_save(struct store *s, const char *id, const struct job_metric *points, size_t n,
                                    struct error *e) MUST_USE;
+/* Lines that a job logged, each a JSON object; of a job's lines the newest STORE_LINES_MAX stay. */
+enum { STORE_LINES_MAX = 10000 };
+struct job_line { int64_t at_us; const char *data; };
+enum status store_job_lines_save(struct store *s, const char *id, const struct job_line *lines, size_t n,
+                                 struct error *e) MUST_USE;
+/* That the job has read an artifact; said again, nothing is written. */
+enum status store_job_input_note(struct store *s, const char *job_id, const struct job_input *in, struct error *e) MUST_USE;
 /* The spec with its references resolved. */
 enum status store_job_spec_set(struct store *s, const char *id, const char *token, const char *spec, const char *sha256,
                                struct error *e) MUST_USE;

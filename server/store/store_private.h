@@ -15,6 +15,8 @@ enum { STORE_READERS_MAX = 16 };
 struct store {
     char *folder, *db_path;                       /* absolute */
     int lock_fd, schema_version;
+    const char *stamp_build;                      /* see store_stamp */
+    int64_t stamp_threads;
     pthread_mutex_t write_lock;
     struct db writer;
     pthread_mutex_t readers_lock;

@@ -52,5 +52,41 @@ cmp -s "$folder/first" "$folder/body" || fail "after kill -9 the replayed answer
 ask 200 "$jobs?kind=features"
 is '.items | length == 2'
 
+# ---- metrics, logs, recipe: of a training on a test part, which warns of it
+ask 202 "$server/api/v1/pipelines" -d @deploy/demo/pipeline.json
+features=$(jq -r '.jobs[] | select(.kind == "features") | .id' "$folder/body")
+until_state "$features" completed
+dataset=$(jq -r .result.test_dataset_id "$folder/body")
+ask 202 "$jobs" -d '{"kind":"train","spec":{"dataset":"'"$dataset"'","register_as":"watched","params":{"epochs":40,"seed":5}}}'
+train=$(jq -r .id "$folder/body")
+until_state "$train" completed
+sha256=$(jq -r .result.sha256 "$folder/body")
+ask 200 "$jobs/$train/metrics"
+is '.series | length > 0'
+is '[.series[] | (.points | length) == .n_points and (.points | map(.[0]) | . == sort)] | all'
+key=$(jq -r '.series[0].key' "$folder/body")
+ask 200 "$jobs/$train/metrics?keys=$key,nothing&max_points=6"
+is '.series | length == 1'
+is '.series[0] | .n_points > 6 and (.points | length) <= 6'
+ask 400 "$jobs/$train/metrics?max_points=3"
+ask 404 "$jobs/job_none/metrics"
+ask 200 "$jobs/$train/logs"
+[ "$(header Content-Type)" = application/x-ndjson ] || fail "logs are $(header Content-Type)"
+jq -e -s 'length == 1 and .[0].level == "warn" and (.[0].text | contains("test part"))' "$folder/body" >/dev/null ||
+    fail "logs: $(cat "$folder/body")"
+seq=$(jq .seq "$folder/body")
+ask 200 "$jobs/$train/logs?after=$seq"
+[ ! -s "$folder/body" ] || fail "lines behind the last one"
+ask 200 "$jobs/$train/logs?limit=1"
+case $(header Link) in *"after=$seq&limit=1"*) ;; *) fail "no link to the next lines: $(header Link)" ;; esac
+ask 400 "$jobs/$train/logs?after=x"
+ask 200 "$jobs/$train/recipe"
+is '.seed == 5 and .threads >= 1 and (.build_id | length) > 0 and .inputs[0].id == "'"$dataset"'" and (.inputs[0].sha256 | length) == 64'
+jq .submission "$folder/body" >"$folder/again"
+ask 202 "$jobs" -d @"$folder/again"
+again=$(jq -r .id "$folder/body")
+until_state "$again" completed
+[ "$(jq -r .result.sha256 "$folder/body")" = "$sha256" ] || fail "a recipe gives another model"
+
 service_stop
 echo "jobs_api: ok"

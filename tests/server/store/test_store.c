@@ -39,12 +39,12 @@ static void test_an_empty_folder_becomes_a_store_of_the_newest_schema(void **sta
     char *folder = temp_folder_create();
     struct error e;
     struct store *s = opened(path_in(folder, "a/b"));
-    assert_int_equal(store_schema_version(s), 4);
+    assert_int_equal(store_schema_version(s), 5);
     assert_int_equal(store_ping(s, &e), STATUS_OK);
     assert_true(store_folder(s)[0] == '/');
     store_close(s);
     s = opened(path_in(folder, "a/b"));
-    assert_int_equal(store_schema_version(s), 4);
+    assert_int_equal(store_schema_version(s), 5);
     store_close(s);
     temp_folder_remove(folder);
 }
