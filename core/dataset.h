@@ -94,6 +94,7 @@ struct events_reader;
 enum status events_reader_open(const struct dataset *d, size_t part, struct events_reader **out, struct error *e) MUST_USE;
 void events_reader_close(struct events_reader *r);
 size_t events_reader_groups(const struct events_reader *r);
+int64_t events_reader_rows(const struct events_reader *r, size_t group);
 enum status events_read(struct events_reader *r, size_t group, struct event_batch *out, struct error *e) MUST_USE;
 
 /* ---- features ------------------------------------------------------------------------------------------------ */
@@ -128,11 +129,41 @@ struct features_reader;
 enum status features_reader_open(const char *path, struct features_reader **out, struct error *e) MUST_USE;
 void features_reader_close(struct features_reader *r);
 size_t features_reader_groups(const struct features_reader *r);
+int64_t features_reader_rows(const struct features_reader *r, size_t group);
 enum status features_read(struct features_reader *r, size_t group, bool want_rows, struct feature_rows *out,
                           struct error *e) MUST_USE;
 /* All parts of a dataset, in order. */
 enum status dataset_read_features(const struct dataset *d, bool want_rows, struct feature_rows *out,
                                   struct error *e) MUST_USE;
+
+/* ---- tables and histograms --------------------------------------------------------------------------------------- */
+
+/* A dataset as one row an event and one number a column.  All have label, weight, number, entry, source; features then
+ * the 14 high-level features, events the missing ET and the number of objects of each kind. */
+enum table_type { TABLE_I32, TABLE_I64, TABLE_F32 };
+struct table_column {
+    const char *name;
+    enum table_type type;
+};
+size_t table_type_size(enum table_type t);
+/* *out lives as long as `a`. */
+enum status dataset_table_columns(const struct dataset *d, struct arena *a, const struct table_column **out, size_t *n,
+                                  struct error *e) MUST_USE;
+/* Appends rows [first, first + n), fewer at the end, to `out`: host byte order, packed, row after row.  Reads only the
+ * row groups that hold them. */
+enum status dataset_table_read(const struct dataset *d, int64_t first, size_t n, struct buf *out, size_t *n_read,
+                               struct error *e) MUST_USE;
+
+/* Equal-width bins in [lo, hi], both ends included: the 0.1 to 99.9 % range of the training part, or all values where
+ * the manifest has no histograms. */
+struct dataset_histogram {
+    double lo, hi, underflow, overflow, sum;       /* sum: of weights, with under- and overflow */
+    int64_t events;
+    struct field_list counts, squares;             /* double: sums of weights and of their squares */
+};
+/* label -1: all classes.  ARGUMENT: an events dataset. */
+enum status dataset_histogram(const struct dataset *d, enum hlf_index feature, int32_t label, bool weighted,
+                              size_t n_bins, struct arena *a, struct dataset_histogram *out, struct error *e) MUST_USE;
 
 /* ---- publication ---------------------------------------------------------------------------------------------- */
 

@@ -176,6 +176,11 @@ size_t events_reader_groups(const struct events_reader *r)
     return pq_n_row_groups(r->file.reader);
 }
 
+int64_t events_reader_rows(const struct events_reader *r, size_t group)
+{
+    return pq_row_group_rows(r->file.reader, group);
+}
+
 static enum status read_identity(struct events_reader *r, size_t group, struct event_batch *out, struct error *e)
 {
     void *const dst[IDENTITY_COLUMNS] = {out->number, out->weight, out->label, out->entry};

@@ -176,6 +176,11 @@ size_t features_reader_groups(const struct features_reader *r)
     return pq_n_row_groups(r->file.reader);
 }
 
+int64_t features_reader_rows(const struct features_reader *r, size_t group)
+{
+    return pq_row_group_rows(r->file.reader, group);
+}
+
 static enum status read_flat(struct features_reader *r, size_t group, size_t n, struct feature_rows *out,
                              struct error *e)
 {

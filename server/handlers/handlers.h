@@ -16,7 +16,9 @@ handler_fn handle_job_kinds;                                                    
 handler_fn handle_job_submit, handle_job_list, handle_job_get, handle_job_cancel, handle_job_retry;        /* jobs.c */
 handler_fn handle_job_metrics, handle_job_logs, handle_job_recipe;                   /* job_watch.c */
 handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
-handler_fn handle_dataset_list, handle_dataset_get;                                  /* datasets.c */
+handler_fn handle_dataset_list, handle_dataset_get, handle_dataset_histogram, handle_dataset_delete;      /* datasets.c */
+handler_fn handle_dataset_rows;                                                      /* dataset_rows.c */
+handler_fn handle_lineage;                                                           /* lineage.c */
 handler_fn handle_model_list, handle_model_get, handle_model_version, handle_model_artifact;               /* models.c */
 handler_fn handle_evaluation_list, handle_evaluation_get;                            /* evaluations.c */
 handler_fn handle_recipe_list, handle_recipe_get;                                    /* recipes.c */

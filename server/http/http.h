@@ -105,6 +105,8 @@ bool page_read(struct request *q, struct response *r, struct page *out) MUST_USE
  * else NULL.  Takes `items`. */
 void respond_page(struct request *q, struct response *r, const struct page *page, struct json *items,
                   const char *last_id);
+/* The Link header alone, for pages that are not JSON: there is a next page behind `last_id`. */
+void page_link(struct request *q, struct response *r, const struct page *page, const char *last_id);
 
 /* ---- routes ------------------------------------------------------------------------------------------------------ */
 

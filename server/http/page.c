@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { CURSOR_MAX = PATH_PARAM_BYTES_MAX + 24 };
+
 /* Everything in the query that chooses rows: not the cursor, not the limit. */
 static uint64_t hash_filters(const struct request *q)
 {
@@ -89,14 +91,26 @@ static char *next_link(struct request *q, const char *cursor)
     return arena_printf(&q->arena, "<%s?%.*scursor=%s>; rel=\"next\"", q->path, (int)to, kept, cursor);
 }
 
+static void write_cursor(const struct page *page, const char *last_id, char cursor[CURSOR_MAX])
+{
+    snprintf(cursor, CURSOR_MAX, "%s.%016llx", last_id,
+             (unsigned long long)cursor_hash(page->filter_hash, last_id, strlen(last_id)));
+}
+
+void page_link(struct request *q, struct response *r, const struct page *page, const char *last_id)
+{
+    char cursor[CURSOR_MAX];
+    write_cursor(page, last_id, cursor);
+    response_header(r, MHD_HTTP_HEADER_LINK, next_link(q, cursor));
+}
+
 void respond_page(struct request *q, struct response *r, const struct page *page, struct json *items,
                   const char *last_id)
 {
-    char cursor[PATH_PARAM_BYTES_MAX + 24];
+    char cursor[CURSOR_MAX];
     struct json *v = json_new_object();
     if (last_id)
-        snprintf(cursor, sizeof cursor, "%s.%016llx", last_id,
-                 (unsigned long long)cursor_hash(page->filter_hash, last_id, strlen(last_id)));
+        write_cursor(page, last_id, cursor);
     json_set(v, "items", items);
     json_set(v, "next_cursor", last_id ? json_new_string(cursor) : json_new_null());
     if (last_id)

@@ -31,6 +31,8 @@ const struct problem_kind problem_kinds[] = {
     {"unknown_route", 404, false, "No such path",
      "Nothing is served at this path.  Paths are case-sensitive and have no trailing slash; GET / lists them."},
     {"method_not_allowed", 405, false, "Method not allowed", "The Allow header lists the methods of this path."},
+    {"not_acceptable", 406, false, "Not acceptable",
+     "The Accept header names no type that this path can give; the detail lists those that it can."},
     {"conflict", 409, false, "Conflict with the current state",
      "The request is fine, but not in the state that the thing is in now.  Read it again before repeating."},
     {"idempotency_key_in_flight", 409, true, "Request in flight",
