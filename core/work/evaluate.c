@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { SCORE_BATCH = 4096, RECORD_BYTES_MAX = 64 << 20 };
+enum { SCORE_BATCH = 4096, SCORE_PART = 256 /* of it, a thread at a time */, RECORD_BYTES_MAX = 64 << 20 };
 
 struct evaluate_spec {
     const char *model, *dataset;
@@ -68,6 +68,28 @@ static enum status check_match(const struct model *m, const struct manifest *d, 
                             d->id);
 }
 
+struct score_job {
+    const struct model *model;
+    const struct feature_rows *rows;
+    size_t first, n;
+    float *scores;
+};
+
+static enum status score_part(void *ctx, size_t i, size_t thread, struct error *e)
+{
+    (void)thread, (void)e;
+    const struct score_job *job = ctx;
+    size_t from = job->first + i * SCORE_PART, left = job->first + job->n - from;
+    struct model_rows rows = {job->rows->hlf + from * HLF_COUNT, NULL, NULL};
+    if (model_input(job->model) != INPUT_HLF) {
+        rows.rows = &job->rows->rows;
+        rows.row_first = job->rows->row_first + from;
+    }
+    model_predict(job->model, &rows, left < SCORE_PART ? left : SCORE_PART,
+                  job->scores + from * model_n_classes(job->model));
+    return STATUS_OK;
+}
+
 static enum status score_all(struct job_ctx *ctx, const struct model *m, const struct feature_rows *rows, float *scores,
                              struct error *e)
 {
@@ -75,7 +97,11 @@ static enum status score_all(struct job_ctx *ctx, const struct model *m, const s
     for (size_t i = 0; i < rows->n; i += SCORE_BATCH) {
         size_t n = rows->n - i < SCORE_BATCH ? rows->n - i : SCORE_BATCH;
         TRY(work_check_cancelled(ctx, e));
-        model_predict_hlf(m, rows->hlf + i * HLF_COUNT, n, scores + i * k);
+        struct score_job job = {m, rows, i, n, scores};
+        if (model_input(m) == INPUT_HLF)
+            model_predict_hlf(m, rows->hlf + i * HLF_COUNT, n, scores + i * k);
+        else
+            TRY(par_for(ctx->threads, (n + SCORE_PART - 1) / SCORE_PART, score_part, &job, e));
         work_progress(ctx, "scoring", "events", (int64_t)(i + n), (int64_t)rows->n, NULL);
     }
     return STATUS_OK;
@@ -86,7 +112,10 @@ static enum status evaluate(struct job_ctx *ctx, const struct evaluate_spec *spe
 {
     size_t k = model_n_classes(m);
     TRY(check_match(m, dataset_manifest(d), e));
-    TRY(dataset_read_features(d, false, rows, e));
+    bool want_rows = model_input(m) != INPUT_HLF;
+    if (want_rows)
+        TRY(work_check_rows(dataset_manifest(d), model_header(m)->estimator, e));
+    TRY(dataset_read_features(d, want_rows, rows, e));
     const char **names = ARENA_NEW(ctx->arena, const char *, k);
     float *scores = mem_alloc((rows->n * k + 1) * sizeof *scores);
     enum status s = names && scores ? STATUS_OK : error_set(e, STATUS_NOMEM, "scores of %zu events", rows->n);

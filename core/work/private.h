@@ -26,6 +26,8 @@ enum status work_unit_result(struct job_ctx *ctx, int phase, int64_t unit, const
                              struct error *e) MUST_USE;
 /* Opens a published dataset by id. */
 enum status work_dataset_open(struct job_ctx *ctx, const char *id, struct dataset **out, struct error *e) MUST_USE;
+/* ARGUMENT when the dataset has no particle rows, which `reader` wants. */
+enum status work_check_rows(const struct manifest *m, const char *reader, struct error *e) MUST_USE;
 
 /* ---- cut-flow --------------------------------------------------------------------------------------------- */
 

@@ -142,7 +142,10 @@ static enum status make_trainer(struct job_ctx *ctx, const struct train_spec *sp
 {
     TRY(work_dataset_open(ctx, spec->dataset, &t->dataset, e));
     const struct manifest *m = dataset_manifest(t->dataset);
-    TRY(dataset_read_features(t->dataset, false, &t->rows, e));
+    bool want_rows = estimator_input(model_index(spec)) != INPUT_HLF;
+    if (want_rows)
+        TRY(work_check_rows(m, estimator_names[model_index(spec)], e));
+    TRY(dataset_read_features(t->dataset, want_rows, &t->rows, e));
     if (m->split && strcmp(m->split, "test") == 0)
         work_log(ctx, LOG_WARN, "training on %s, a test part", m->id);
     struct model_header h;
@@ -161,6 +164,8 @@ static enum status make_trainer(struct job_ctx *ctx, const struct train_spec *sp
         .hlf = t->rows.hlf,
         .label = t->rows.label,
         .weight = spec->event_weights ? t->rows.weight : NULL,
+        .rows = want_rows ? &t->rows.rows : NULL,
+        .row_first = want_rows ? t->rows.row_first : NULL,
     };
     TRY(trainer_create(&h, &data, &t->trainer, e));
     return load_checkpoint(ctx, t, e);

@@ -107,6 +107,14 @@ enum status work_dataset_open(struct job_ctx *ctx, const char *id, struct datase
     return dataset_open(folder, out, e);
 }
 
+enum status work_check_rows(const struct manifest *m, const char *reader, struct error *e)
+{
+    if (m->has_rows)
+        return STATUS_OK;
+    return error_set(e, STATUS_ARGUMENT,
+                     "%s reads particle rows, and dataset %s has none: make features with sequences: true", reader, m->id);
+}
+
 /* ---- cut-flow --------------------------------------------------------------------------------------------- */
 
 enum status cut_flow_add(struct arena *a, struct cut_flow *f, const char *reason, const char *label, int64_t events,
