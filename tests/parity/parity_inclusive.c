@@ -1,0 +1,141 @@
+/* tests/parity/parity_inclusive.c
+ *
+ * Our side of the comparison of `inclusive` with PyTorch (tests/parity/torch_inclusive.sh): makes the topology-1 dataset
+ * of the large sample, trains `inclusive` and `hlf` with three seeds each, prints the AUCs on the test part as JSON, and
+ * leaves the rows as the networks see them in NumPy files.
+ *
+ *     parity_inclusive INPUT_FOLDER OUT_FOLDER EPOCHS */
+#include "core/work.h"
+#include "tests/support/support.h"
+#include "tests/support/test_host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { SEEDS = 3, HLF_EPOCHS = 30 };
+
+static struct arena arena;
+
+static void *run(struct test_host *h, const char *kind, const char *spec)
+{
+    struct error e = {0};
+    void *result;
+    test_host_new_job(h);
+    if (test_host_run(h, &arena, kind, spec, &result, &e) != STATUS_OK) {
+        fprintf(stderr, "parity_inclusive: %s: %s\n", kind, e.text);
+        exit(1);
+    }
+    return result;
+}
+
+/* NumPy format 1.0: magic, version, header length, a Python dict padded to 64 bytes; the data follows. */
+static FILE *npy_open(const char *folder, const char *side, const char *name, const char *descr, size_t n,
+                      size_t columns)
+{
+    char dict[118];
+    FILE *f = fopen(path_in(folder, arena_printf(&arena, "%s_%s.npy", side, name)), "wb");
+    check(f);
+    if (columns)
+        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }", descr, n, columns);
+    else
+        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu,), }", descr, n);
+    fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, f);
+    fprintf(f, "%-*s\n", 117, dict);
+    return f;
+}
+
+static void put(FILE *f, const void *data, size_t bytes) { check(fwrite(data, 1, bytes, f) == bytes); }
+
+static void export_side(struct test_host *h, const char *id, const char *folder, const char *side)
+{
+    static float expanded[PARTICLE_ROWS_MAX * PARTICLE_COLUMNS], prepared[PARTICLE_ROWS_MAX * PARTICLE_COLUMNS];
+    struct error e;
+    struct dataset *d;
+    struct feature_rows rows;
+    struct hlf_scaler hlf;
+    struct sequence_scaler sequence;
+    bool has_sequence;
+    feature_rows_init(&rows);
+    check(dataset_open(test_host_artifact(h, id), &d, &e) == STATUS_OK);
+    check(dataset_read_features(d, true, &rows, &e) == STATUS_OK);
+    check(scaler_record_read(&dataset_manifest(d)->scaler, &hlf, &sequence, &has_sequence, &e) == STATUS_OK);
+    check(has_sequence);
+    FILE *x = npy_open(folder, side, "hlf", "<f4", rows.n, HLF_COUNT), *y = npy_open(folder, side, "y", "<i8", rows.n, 0);
+    FILE *length = npy_open(folder, side, "length", "<i8", rows.n, 0);
+    FILE *s = npy_open(folder, side, "rows", "<f4", rows.n_rows, PARTICLE_COLUMNS);
+    for (size_t i = 0; i < rows.n; i++) {
+        float scaled[HLF_COUNT];
+        size_t n = rows.row_first[i + 1] - rows.row_first[i];
+        int64_t steps = (int64_t)n, label = rows.label[i];
+        hlf_scale(&hlf, rows.hlf + i * HLF_COUNT, 1, scaled);
+        particle_expand(&rows.rows, rows.row_first[i], n, expanded);
+        check(sequence_prepare(recipe_find("topology-1"), &sequence, expanded, n, prepared) == n);
+        put(x, scaled, sizeof scaled);
+        put(y, &label, sizeof label);
+        put(length, &steps, sizeof steps);
+        put(s, prepared, n * PARTICLE_COLUMNS * sizeof *prepared);
+    }
+    check(fclose(x) == 0 && fclose(y) == 0 && fclose(length) == 0 && fclose(s) == 0);
+    feature_rows_fini(&rows);
+    dataset_close(d);
+}
+
+/* Trains and evaluates with each seed; prints runs and the mean of their macro AUCs. */
+static void compete(struct test_host *h, const struct features_result *ft, const char *model, const char *epochs)
+{
+    double sum = 0;
+    printf("\"%s\": {\"runs\": [", model);
+    for (int seed = 1; seed <= SEEDS; seed++) {
+        int64_t start = time_mono_ns();
+        run(h, "train", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"%s\"\nregister_as = \"%s%d\"\n"
+                                     "params.epochs = %s\nparams.seed = %d\nparams.validation_fraction = 0\n"
+                                     "params.threads = %zu\n", ft->dataset_id, model, model, seed, epochs, seed,
+                                     par_cores()));
+        double seconds = (double)(time_mono_ns() - start) * 1e-9;
+        struct evaluate_result *ev = run(h, "evaluate", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"%s%d\"\n",
+                                                                      ft->test_dataset_id, model, seed));
+        const struct field_pair *auc = ev->auc.items;
+        printf("%s{\"seed\": %d, \"auc\": [%.5f, %.5f, %.5f], \"macro_auc\": %.5f, \"accuracy\": %.4f, "
+               "\"train_seconds\": %.1f}", seed > 1 ? ", " : "", seed, auc[0].value, auc[1].value, auc[2].value,
+               ev->auc_macro, ev->accuracy, seconds);
+        sum += ev->auc_macro;
+        fflush(stdout);
+    }
+    printf("], \"mean_macro_auc\": %.5f}", sum / SEEDS);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 4) {
+        fprintf(stderr, "usage: parity_inclusive INPUT_FOLDER OUT_FOLDER EPOCHS\n");
+        return 2;
+    }
+    struct test_host h;
+    struct buf spec;
+    struct error e;
+    arena_init(&arena, (size_t)1 << 30);
+    test_host_init(&h, par_cores());
+    buf_init(&spec, 64 << 10);
+    const struct {
+        const char *file, *label;
+    } inputs[] = {{"qcd_1", "qcd"}, {"qcd_2", "qcd"}, {"qcd_3", "qcd"}, {"qcd_4", "qcd"}, {"qcd_5", "qcd"},
+                  {"ttbar_1", "tt"}, {"ttbar_2", "tt"}, {"wlnu_1", "wjets"}, {"wlnu_2", "wjets"}};
+    for (size_t i = 0; i < ARRAY_LEN(inputs); i++)
+        check(buf_printf(&spec, &e, "inputs[%zu].path = \"%s/%s.root\"\ninputs[%zu].label = \"%s\"\n", i, argv[1],
+                         inputs[i].file, i, inputs[i].label) == STATUS_OK);
+    check(buf_append(&spec, "", 1, &e) == STATUS_OK);
+    struct ingest_result *in = run(&h, "ingest", (char *)spec.data);
+    struct features_result *ft = run(&h, "features", arena_printf(&arena, "dataset = \"%s\"\nsequences = true\n"
+                                                                  "split.seed = 42\n", in->dataset_id));
+    export_side(&h, ft->dataset_id, argv[2], "train");
+    export_side(&h, ft->test_dataset_id, argv[2], "test");
+    printf("{\"train_events\": %lld, \"test_events\": %lld, ", (long long)ft->train_events, (long long)ft->test_events);
+    compete(&h, ft, "hlf", arena_printf(&arena, "%d", HLF_EPOCHS));
+    printf(", ");
+    compete(&h, ft, "inclusive", argv[3]);
+    printf("}\n");
+    buf_fini(&spec);
+    test_host_fini(&h);
+    arena_fini(&arena);
+    return 0;
+}
