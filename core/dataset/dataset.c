@@ -31,7 +31,7 @@ fail:
     dataset_close(d);
     if (e->status == STATUS_NOTFOUND)
         return error_set(e, STATUS_NOTFOUND,
-                         "dataset %s: the folder or its manifest is gone: restore it, or make the dataset again",
+                         "dataset %s: there is no manifest: its folder was removed, or is no dataset's folder",
                          last_part(folder));
     return error_wrap(e, "dataset %s", last_part(folder));
 }

@@ -55,7 +55,8 @@ static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_
 static enum status check_match(const struct model *m, const struct manifest *d, struct error *e)
 {
     if (d->kind != DATASET_FEATURES)
-        return error_set(e, STATUS_ARGUMENT, "dataset %s holds events: make features of it first (job kind features)", d->id);
+        return error_set(e, STATUS_ARGUMENT, "dataset %s holds events: make features of it first (job kind features)",
+                         d->id);
     if (!d->recipe || strcmp(d->recipe, model_recipe(m)->name) != 0)
         return error_set(e, STATUS_ARGUMENT,
                          "the model was made with recipe %s, dataset %s with %s: make features with the model's recipe",

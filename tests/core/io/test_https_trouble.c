@@ -353,6 +353,22 @@ static void test_addresses_are_judged_when_a_connection_is_made(void **state)
     assert_int_equal(server->n_requests, 0);
 }
 
+static void test_a_name_without_address_is_remote_trouble(void **state)
+{
+    (void)state;
+    struct error e;
+    struct source *s;
+    static const char *const nobody[] = {"nohost.invalid"};      /* RFC 6761: never resolves */
+    struct source_policy p = quick;
+    p.hosts = nobody;
+    p.n_hosts = 1;
+    p.attempts = 2;
+    assert_ok(source_policy_set(&p, &e), &e);
+    assert_status(source_open("http://nohost.invalid/file.root", &s, &e), STATUS_REMOTE, &e);
+    assert_contains(e.text, "nohost.invalid");
+    assert_contains(e.text, "(2 attempts)");
+}
+
 static void test_a_token_never_travels_unencrypted(void **state)
 {
     (void)state;
@@ -386,6 +402,7 @@ int main(void)
         with_server(test_where_a_redirect_has_expired_the_origin_is_asked_again),
         with_server(test_redirects_lead_only_where_the_policy_allows),
         with_server(test_addresses_are_judged_when_a_connection_is_made),
+        with_server(test_a_name_without_address_is_remote_trouble),
         with_server(test_a_token_never_travels_unencrypted),
         with_server(test_a_proxy_of_the_environment_is_not_used),
     };
