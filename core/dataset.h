@@ -165,6 +165,22 @@ struct dataset_histogram {
 enum status dataset_histogram(const struct dataset *d, enum hlf_index feature, int32_t label, bool weighted,
                               size_t n_bins, struct arena *a, struct dataset_histogram *out, struct error *e) MUST_USE;
 
+/* ---- interchange -------------------------------------------------------------------------------------------------- */
+
+/* Layouts of the published SparkDLTrigger data, with HLF_input the features scaled by the dataset's scaler and
+ * encoded_label one-hot in the order of the classes:
+ *   parquet   a file a part; HLF_input, encoded_label: arrays of double
+ *   tfrecord  a file a part; tf.train.Example with both as float lists
+ *   npy       HLF_input.npy [rows, 14], encoded_label.npy [rows, classes], weight.npy [rows], float32
+ *   csv       rows.csv: class, label, weight, origin and the features as they are, not scaled
+ * GRU_input (the particle sequence) is not exported. */
+enum export_format { EXPORT_PARQUET, EXPORT_TFRECORD, EXPORT_NPY, EXPORT_CSV };
+extern const char *const export_format_names[];
+/* Writes into `folder`, which must not exist and appears when it is complete.  Fails: ARGUMENT (an events dataset),
+ * CONFLICT (the folder is there), FORMAT, NOSPACE, IO, NOMEM. */
+enum status dataset_export(const struct dataset *d, enum export_format format, const char *folder,
+                           struct error *e) MUST_USE;
+
 /* ---- publication ---------------------------------------------------------------------------------------------- */
 
 /* Describes a finished part file: rows as given, bytes and SHA-256 read back from disk. */

@@ -18,6 +18,7 @@ int cli_submit(int argc, char **argv);
 int cli_jobs(int argc, char **argv);
 int cli_cancel(int argc, char **argv);
 int cli_score(int argc, char **argv);
+int cli_export(int argc, char **argv);
 
 /* ---- arguments (args.c) -------------------------------------------------------------------------------- */
 

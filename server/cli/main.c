@@ -18,6 +18,7 @@ static const struct {
     {"submit", "a job or pipeline to a server, followed to its end with --follow", cli_submit},
     {"jobs", "the newest jobs of a server", cli_jobs},
     {"cancel", "a job of a server", cli_cancel},
+    {"export", "a features dataset as Parquet, TFRecord, NumPy or CSV", cli_export},
     {"score", "events: by a server's active menu, or by a model file", cli_score},
 };
 
