@@ -166,9 +166,6 @@ static enum status prepare(struct score *s, struct error *e)
     if (!s->model_ref)
         return client_create(s->server, &s->client, e);
     TRY(load_model(s, e));
-    if (model_input(s->model) != INPUT_HLF)
-        return error_set(e, STATUS_UNSUPPORTED,
-                         "%s needs particle sequences; events are scored by models of the 14 features", s->model_name);
     return trigger_create(NULL, NULL, &s->trigger, e);
 }
 

@@ -94,7 +94,7 @@ static enum status recipe_features(struct decision *d, struct scratch *s, size_t
                                    struct json_problems *problems, struct error *e)
 {
     struct feature_batch *f = &s->features[i_recipe];
-    TRY(features_compute(d->menu->recipes[i_recipe], &s->batch, false, f, e));
+    TRY(features_compute(d->menu->recipes[i_recipe], &s->batch, d->menu->wants_rows[i_recipe], f, e));
     d->reject[i_recipe] = f->reject[0];
     if (f->reject[0] != REJECT_NONE)
         return STATUS_OK;
@@ -116,6 +116,12 @@ static enum status check_recipe(const struct decision *d, struct json_problems *
                              m->models[i].recipe->name);
             return error_set(e, STATUS_ARGUMENT, "event: /recipe: model %.90s is of recipe %s", m->models[i].name,
                              m->models[i].recipe->name);
+        }
+    for (size_t i = 0; i < m->n_models && d->event->schema == POSTED_HLF; i++)
+        if (model_input(m->models[i].model) != INPUT_HLF) {
+            json_problem_add(problems, "/hlf", "needs_particles", "model %.90s reads particles: post collections",
+                             m->models[i].name);
+            return error_set(e, STATUS_ARGUMENT, "event: /hlf: model %.90s reads particles", m->models[i].name);
         }
     if (d->event->schema == POSTED_HLF && m->n_recipes > 1) {
         json_problem_add(problems, "/hlf", "recipe_mismatch",
@@ -196,9 +202,10 @@ static enum status score(struct decision *d, struct json_problems *problems, str
         if (d->reject[model->i_recipe] != REJECT_NONE)
             continue;
         bool posted = d->event->schema == POSTED_HLF;
-        const float *hlf = posted ? d->event->hlf : d->scratch->features[model->i_recipe].hlf;
+        const struct feature_batch *f = &d->scratch->features[model->i_recipe];
+        const struct model_rows rows = {posted ? d->event->hlf : f->hlf, &f->rows, f->row_first};
         float *scores = d->scores + model->first_score;
-        model_predict_hlf(model->model, hlf, 1, scores);
+        model_predict(model->model, &rows, 1, scores);
         TRY(check_finite(scores, model->n_classes, problems, posted ? "/hlf" : "/collections", "the scores", e));
     }
     return STATUS_OK;

@@ -38,7 +38,7 @@ enum status menu_spec_decode(struct arena *a, const struct json *body, struct me
 
 /* ---- resolved ------------------------------------------------------------------------------------------ */
 
-/* Whether each path's model exists, is scored from the 14 features and has the class; explicit evaluations exist. */
+/* Whether each path's model exists and has the class; explicit evaluations exist. */
 enum status menu_spec_check_models(struct arena *a, const struct menu_spec *spec, struct store *store,
                                    struct registry *registry, struct json_problems *problems, struct error *e) MUST_USE;
 /* The frozen form: model versions with SHA-256, thresholds, the evaluations they came from.  *out is the caller's. */
@@ -74,6 +74,7 @@ struct menu {
     struct menu_model *models;
     struct menu_path *paths;
     const struct recipe *recipes[RECIPES_MAX];    /* of its models, each once */
+    bool wants_rows[RECIPES_MAX];                 /* a model of the recipe reads particle rows */
     struct object_cuts cuts;                      /* of all its models */
     size_t n_models, n_paths, n_recipes, n_scores;
     const char *json;                             /* the decision's "menu" */

@@ -32,11 +32,6 @@ static enum status path_model(struct arena *a, const struct path_spec *path, siz
         return STATUS_OK;
     }
     TRY(s);
-    if (model_input(*model) != INPUT_HLF) {
-        (void)error_set(e, STATUS_UNSUPPORTED, "%s needs particle sequences; paths score models of the 14 features",
-                        *canonical);
-        pointed(problems, i, "model", "unsupported_model", e);
-    }
     for (size_t k = 0; k < model_n_classes(*model); k++)
         if (strcmp(model_class(*model, k), path->discriminant) == 0)
             return STATUS_OK;

@@ -42,14 +42,17 @@ static const char *threshold_text(struct menu *m, double v)
 
 static enum status add_recipe(struct menu *m, struct menu_model *model, struct error *e)
 {
+    bool wants_rows = model_input(model->model) != INPUT_HLF;
     for (size_t i = 0; i < m->n_recipes; i++)
         if (m->recipes[i] == model->recipe) {
             model->i_recipe = i;
+            m->wants_rows[i] |= wants_rows;
             return STATUS_OK;
         }
     if (m->n_recipes == RECIPES_MAX)
         return error_set(e, STATUS_UNSUPPORTED, "more than %d recipes in one menu", RECIPES_MAX);
     model->i_recipe = m->n_recipes;
+    m->wants_rows[m->n_recipes] = wants_rows;
     m->recipes[m->n_recipes++] = model->recipe;
     return STATUS_OK;
 }

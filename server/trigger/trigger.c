@@ -127,13 +127,7 @@ static enum status named_model(struct work *w, const char *ref, struct error *e)
         return error_set(e, STATUS_ARGUMENT, "event: /options/model: there is no model %.80s", ref);
     }
     TRY(s);
-    if (model_input(model) == INPUT_HLF) {
-        s = menu_of_model(model, canonical, &w->own, e);
-    } else {
-        json_problem_add(w->problems, "/options/model", "unsupported_model", "%.90s needs particle sequences",
-                         canonical);
-        s = error_set(e, STATUS_ARGUMENT, "event: /options/model: %.90s needs particle sequences", canonical);
-    }
+    s = menu_of_model(model, canonical, &w->own, e);
     model_release(model);
     return s;
 }

@@ -94,7 +94,7 @@ static inline struct model *scene_train(struct scene *s, const char *recipe, int
     struct model *m;
     struct epoch_report report;
     scene_rows_make(rows, 1);
-    struct train_data data = {SCENE_ROWS, &rows->hlf[0][0], rows->label, NULL};
+    struct train_data data = {.n = SCENE_ROWS, .hlf = &rows->hlf[0][0], .label = rows->label};
     MUST(trainer_create(&h, &data, &t, &s->e), &s->e);
     for (int i = 0; i < 2; i++)
         MUST(trainer_epoch(t, NULL, &report, &s->e), &s->e);
