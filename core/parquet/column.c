@@ -18,6 +18,8 @@ void column_init(struct column_values *c, enum pq_type type, size_t max_bytes)
     buf_init(&c->data, 0);
     buf_init(&c->ends, 0);
     buf_init(&c->starts, 0);
+    buf_init(&c->lists, 0);
+    buf_init(&c->inner, 0);
     buf_init(&c->null, 0);
     column_limit(c, max_bytes);
 }
@@ -25,7 +27,7 @@ void column_init(struct column_values *c, enum pq_type type, size_t max_bytes)
 void column_limit(struct column_values *c, size_t max_bytes)
 {
     size_t max = max_bytes + sizeof(uint64_t); /* offsets are one more than their rows or values */
-    c->data.max = c->ends.max = c->starts.max = c->null.max = max;
+    c->data.max = c->ends.max = c->starts.max = c->lists.max = c->inner.max = c->null.max = max;
 }
 
 void column_fini(struct column_values *c)
@@ -33,14 +35,16 @@ void column_fini(struct column_values *c)
     buf_fini(&c->data);
     buf_fini(&c->ends);
     buf_fini(&c->starts);
+    buf_fini(&c->lists);
+    buf_fini(&c->inner);
     buf_fini(&c->null);
 }
 
 enum status column_begin(struct column_values *c, struct error *e)
 {
-    c->data.len = c->ends.len = c->starts.len = c->null.len = 0;
+    c->data.len = c->ends.len = c->starts.len = c->lists.len = c->inner.len = c->null.len = 0;
     c->n_values = c->n_rows = 0;
-    c->any_null = c->row_open = false;
+    c->any_null = c->row_open = c->list_open = false;
     return c->type == PQ_STRING ? buf_append(&c->ends, &(uint64_t){0}, sizeof(uint64_t), e) : STATUS_OK;
 }
 
@@ -116,8 +120,9 @@ static size_t next_start(const uint8_t *rep, size_t from, size_t n)
 
 static enum status null_element(const struct schema_levels *shape, struct error *e)
 {
-    return shape->null_value >= 0 ? error_set(e, STATUS_UNSUPPORTED, "a list with a null element")
-                                  : error_set(e, STATUS_FORMAT, "a definition level that fits no list");
+    if (shape->null_value >= 0 || shape->null_list >= 0)
+        return error_set(e, STATUS_UNSUPPORTED, "a list with a null element");
+    return error_set(e, STATUS_FORMAT, "a definition level that fits no list");
 }
 
 /* A row without values, `def` says of which kind. */
@@ -125,7 +130,7 @@ static enum status add_empty_row(struct column_values *c, const struct schema_le
 {
     if (def == shape->empty_row)
         return STATUS_OK;
-    if (def != shape->null_row)
+    if (def > shape->null_row)
         return null_element(shape, e);
     c->null.data[c->n_rows] = 1;
     c->any_null = true;
@@ -174,23 +179,88 @@ static enum status add_list_rows(struct column_values *c, const struct schema_le
     return STATUS_OK;
 }
 
+/* ---- lists of lists -------------------------------------------------------------------------------------- */
+
+/* Room for the rows and inner lists that the page's entries may begin. */
+static enum status reserve_nested(struct column_values *c, const struct schema_levels *shape,
+                                  const struct page_levels *levels, struct error *e)
+{
+    size_t n_lists = 0;
+    for (size_t i = 0; i < levels->n; i++)
+        n_lists += levels->rep[i] < 2;
+    TRY(buf_reserve(&c->starts, levels->n_starts * sizeof(uint64_t), e));
+    TRY(buf_reserve(&c->lists, levels->n_starts * sizeof(uint64_t), e));
+    TRY(buf_reserve(&c->inner, n_lists * sizeof(uint64_t), e));
+    return shape->null_row >= 0 ? add_null_flags(c, levels->n_starts, e) : STATUS_OK;
+}
+
+/* Begins a row at value `at`; *empty says that no inner list begins with it. */
+static void begin_nested_row(struct column_values *c, const struct schema_levels *shape, int def, uint64_t at,
+                             bool *empty)
+{
+    ((uint64_t *)c->starts.data)[c->n_rows] = at;
+    ((uint64_t *)c->lists.data)[c->n_rows] = c->inner.len / sizeof(uint64_t);
+    if (def <= shape->null_row) {
+        c->null.data[c->n_rows] = 1;
+        c->any_null = true;
+    }
+    *empty = def <= shape->empty_row;
+    c->n_rows++;
+}
+
+static enum status add_nested_rows(struct column_values *c, const struct schema_levels *shape,
+                                   const struct page_levels *levels, struct error *e)
+{
+    uint64_t at = c->n_values - levels->n_full;
+    TRY(reserve_nested(c, shape, levels, e));
+    for (size_t i = 0; i < levels->n; i++) {
+        unsigned rep = levels->rep[i], def = levels->def[i];
+        bool full = def == shape->max_def, empty = false;
+        if (rep == 0)
+            begin_nested_row(c, shape, (int)def, at, &empty);
+        else if (!(rep == 1 ? c->row_open : c->list_open))
+            return error_set(e, STATUS_FORMAT, "an entry goes on with a list that was not begun");
+        c->row_open = !empty;
+        c->list_open = full;
+        if (rep < 2 && !empty) {
+            ((uint64_t *)c->inner.data)[c->inner.len / sizeof(uint64_t)] = at;
+            c->inner.len += sizeof(uint64_t);
+        }
+        if (!full && !empty && (rep == 2 || (int)def != shape->empty_list))
+            return null_element(shape, e);
+        at += full;
+    }
+    c->starts.len = c->lists.len = c->n_rows * sizeof(uint64_t);
+    return STATUS_OK;
+}
+
 enum status column_add_rows(struct column_values *c, const struct schema_levels *shape,
                             const struct page_levels *levels, struct error *e)
 {
     if (levels->n == 0)
         return STATUS_OK;
+    if (shape->max_rep > 1)
+        return add_nested_rows(c, shape, levels, e);
     return shape->max_rep > 0 ? add_list_rows(c, shape, levels, e) : add_flat_rows(c, shape->max_def, levels, e);
 }
 
-enum status column_finish(struct column_values *c, bool list, struct pq_values *out, struct error *e)
+enum status column_finish(struct column_values *c, int depth, struct pq_values *out, struct error *e)
 {
-    if (list)
+    size_t n_lists = c->inner.len / sizeof(uint64_t);
+    if (depth > 0)
         TRY(buf_append(&c->starts, &(uint64_t){c->n_values}, sizeof(uint64_t), e));
+    if (depth > 1) {
+        TRY(buf_append(&c->lists, &(uint64_t){n_lists}, sizeof(uint64_t), e));
+        TRY(buf_append(&c->inner, &(uint64_t){c->n_values}, sizeof(uint64_t), e));
+    }
     TRY(buf_reserve(&c->data, 1, e)); /* never NULL, even of no values */
     *out = (struct pq_values){.n_rows = c->n_rows,
                               .n_values = c->n_values,
                               .data = c->data.data,
-                              .offsets = list ? (uint64_t *)c->starts.data : NULL,
+                              .offsets = depth > 0 ? (uint64_t *)c->starts.data : NULL,
+                              .n_lists = n_lists,
+                              .list_offsets = depth > 1 ? (uint64_t *)c->lists.data : NULL,
+                              .inner_offsets = depth > 1 ? (uint64_t *)c->inner.data : NULL,
                               .string_offsets = c->type == PQ_STRING ? (uint64_t *)c->ends.data : NULL,
                               .null = c->any_null ? c->null.data : NULL};
     return STATUS_OK;

@@ -12,10 +12,13 @@ struct column_values {
     struct buf data;                   /* values; of strings the bytes */
     struct buf ends;                   /* strings: uint64_t offsets into `data`, n_values + 1 */
     struct buf starts;                 /* list: uint64_t index of each row's first value */
+    struct buf lists;                  /* list of lists: uint64_t index of each row's first inner list */
+    struct buf inner;                  /* list of lists: uint64_t index of each inner list's first value */
     struct buf null;                   /* one byte a row, once `any_null` */
     size_t n_values, n_rows;
     bool any_null;
-    bool row_open;                     /* list: the last row has values, so the next page may add to it */
+    bool row_open;                     /* list: the last row is not empty, so the next page may add to it */
+    bool list_open;                    /* list of lists: the same of the last inner list */
 };
 
 void column_init(struct column_values *c, enum pq_type type, size_t max_bytes);
@@ -37,6 +40,6 @@ enum status column_add_rows(struct column_values *c, const struct schema_levels 
                             const struct page_levels *levels, struct error *e) MUST_USE;
 
 /* Closes the last row and hands out pointers into the buffers. */
-enum status column_finish(struct column_values *c, bool list, struct pq_values *out, struct error *e) MUST_USE;
+enum status column_finish(struct column_values *c, int depth, struct pq_values *out, struct error *e) MUST_USE;
 
 #endif

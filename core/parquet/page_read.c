@@ -168,6 +168,14 @@ static enum status split_v2(struct chunk_reader *r, const struct meta_page *page
                   (size_t)page->uncompressed_bytes - levels, page->is_compressed, &parts->values, e);
 }
 
+static size_t count_starts(const uint8_t *rep, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++)
+        count += rep[i] == 0;
+    return count;
+}
+
 static enum status read_levels(struct chunk_reader *r, const struct meta_page *page, const struct page_parts *parts,
                                struct page_levels *out, struct error *e)
 {
@@ -181,7 +189,7 @@ static enum status read_levels(struct chunk_reader *r, const struct meta_page *p
         if (levels_read(page->rep_encoding, parts->rep, shape->max_rep, b->rep.data, n, &n_inner, e) != STATUS_OK)
             return error_wrap(e, "repetition levels");
         out->rep = b->rep.data;
-        out->n_starts = n - n_inner;
+        out->n_starts = shape->max_rep == 1 ? n - n_inner : count_starts(b->rep.data, n);
     }
     if (shape->max_def > 0) {
         TRY(buf_reserve(&b->def, n, e));

@@ -35,6 +35,11 @@ void page_writer_fini(struct page_writer *w)
 void page_value_range(const struct pq_column *c, const struct pq_values *v, size_t first, size_t last, size_t *value,
                       size_t *end)
 {
+    if (schema_depth_of(c) == 2) {
+        *value = (size_t)v->inner_offsets[v->list_offsets[first]];
+        *end = (size_t)v->inner_offsets[v->list_offsets[last]];
+        return;
+    }
     *value = c->list ? (size_t)v->offsets[first] : first;
     *end = c->list ? (size_t)v->offsets[last] : last;
 }
@@ -65,7 +70,9 @@ enum status page_last_row(const struct page_writer *w, const struct pq_column *c
         size_t value, end;
         page_value_range(c, v, row, row + 1, &value, &end);
         size_t more = c->type == PQ_BOOL ? end - value : plain_bytes(c, v, value, end);
-        more++; /* rows without values fill a page as well */
+        more++; /* rows and lists without values fill a page as well */
+        if (schema_depth_of(c) == 2)
+            more += (size_t)(v->list_offsets[row + 1] - v->list_offsets[row]);
         if (more > ROW_BYTES_MAX)
             return error_set(e, STATUS_RANGE, "row %zu holds %zu bytes; at most %zu can be written", row, more,
                              ROW_BYTES_MAX);
@@ -91,6 +98,33 @@ static enum status put_list_levels(struct page_writer *w, const struct pq_values
         TRY(rle_put(&rep, 1, n ? n - 1 : 0, e));
         TRY(rle_put(&def, n > 0, n ? n : 1, e));
         out->n_gaps += n == 0;
+    }
+    out->n_entries += out->n_gaps;
+    TRY(rle_finish(&rep, e));
+    return rle_finish(&def, e);
+}
+
+/* The same of lists of lists: definitions are 0 for an empty row, 1 for an empty list, 2 for a value. */
+static enum status put_nested_levels(struct page_writer *w, const struct pq_values *v, size_t first, size_t last,
+                                     struct page_bytes *out, struct error *e)
+{
+    struct rle_writer rep, def;
+    rle_writer_init(&rep, &w->rep, 2);
+    rle_writer_init(&def, &w->def, 2);
+    for (size_t row = first; row < last; row++) {
+        size_t list = (size_t)v->list_offsets[row], end = (size_t)v->list_offsets[row + 1];
+        if (list == end) {
+            TRY(rle_put(&rep, 0, 1, e));
+            TRY(rle_put(&def, 0, 1, e));
+            out->n_gaps++;
+        }
+        for (uint8_t begins = 0; list < end; list++, begins = 1) {
+            size_t n = (size_t)(v->inner_offsets[list + 1] - v->inner_offsets[list]);
+            TRY(rle_put(&rep, begins, 1, e));
+            TRY(rle_put(&rep, 2, n ? n - 1 : 0, e));
+            TRY(rle_put(&def, n ? 2 : 1, n ? n : 1, e));
+            out->n_gaps += n == 0;
+        }
     }
     out->n_entries += out->n_gaps;
     TRY(rle_finish(&rep, e));
@@ -174,7 +208,7 @@ enum status page_encode(struct page_writer *w, const struct pq_column *c, const 
     *out = (struct page_bytes){.n_entries = end - value};
     w->rep.len = w->def.len = w->body.len = 0;
     if (c->list)
-        TRY(put_list_levels(w, v, first, last, out, e));
+        TRY((schema_depth_of(c) == 2 ? put_nested_levels : put_list_levels)(w, v, first, last, out, e));
     if (c->list && !w->v2) {
         TRY(put_sized(&w->body, &w->rep, e));
         TRY(put_sized(&w->body, &w->def, e));

@@ -1,7 +1,7 @@
 /* core/parquet/parquet.h
  *
- * A Parquet writer and reader of our own for flat and one-level list columns.  It knows no physics: a schema describes
- * the columns.  Format: parquet-format 2.x (Thrift compact footer, data pages v1 and v2; values are written PLAIN, and
+ * A Parquet writer and reader of our own for flat columns, lists, and lists of lists.  It knows no physics: a schema
+ * describes the columns.  Format: parquet-format 2.x (Thrift compact footer, data pages v1 and v2; values are written PLAIN, and
  * read in every encoding of the format).  The reader takes untrusted bytes; each size is checked against the bytes
  * left and against stated maxima.
  * A writer or reader is used by one thread at a time; several readers may share a source. */
@@ -18,7 +18,8 @@ size_t pq_type_size(enum pq_type t);
 struct pq_column {
     const char *name;
     enum pq_type type;
-    bool list;                         /* one list of `type` a row (elements required) */
+    bool list;                         /* a list of `type` a row (elements required), or a list of lists */
+    int depth;                         /* of lists: 0 none, 1 a list, 2 a list of lists; writing, 0: as `list` says */
     int bits;                          /* I32: 8 or 16 announces a narrower integer (INT_8, INT_16); 0: plain */
     bool unsigned_;                    /* I32, I64: announces UINT */
     bool optional;                     /* reader only: nulls (of a list: null lists) may occur */
@@ -27,13 +28,17 @@ struct pq_column {
 
 struct pq_key_value { const char *key, *value; };
 
-/* Values of one column for a run of rows.  Flat: n_values == n_rows.  List: values of row i are
- * [offsets[i], offsets[i+1]).  Strings: bytes of value j are data[string_offsets[j], string_offsets[j+1]).
+/* Values of one column for a run of rows.  Flat: n_values == n_rows.  List, of whatever depth: values of row i are
+ * [offsets[i], offsets[i+1]).  List of lists: lists of row i are [list_offsets[i], list_offsets[i+1]), values of list k
+ * are [inner_offsets[k], inner_offsets[k+1]); `offsets` follows from both, and is not looked at when writing.  Strings: bytes of value j are data[string_offsets[j], string_offsets[j+1]).
  * `null` is NULL or one byte a row (1: null; the value there is zero). */
 struct pq_values {
     size_t n_rows, n_values;
     void *data;
     uint64_t *offsets;                 /* list only, n_rows + 1 */
+    size_t n_lists;                    /* list of lists only: inner lists, empty ones too */
+    uint64_t *list_offsets;            /* list of lists only, n_rows + 1 */
+    uint64_t *inner_offsets;           /* list of lists only, n_lists + 1 */
     uint64_t *string_offsets;          /* strings only, n_values + 1 */
     uint8_t *null;
 };

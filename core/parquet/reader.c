@@ -270,7 +270,7 @@ static enum status read_column(struct pq_reader *r, size_t group, size_t column,
     TRY(chunk_read(&reader, chunk->n_values, &s->values, e));
     if (s->values.n_rows != (size_t)g->n_rows)
         return error_set(e, STATUS_FORMAT, "%zu rows, the row group has %" PRId64, s->values.n_rows, g->n_rows);
-    return column_finish(&s->values, c->column.list, out, e);
+    return column_finish(&s->values, c->column.depth, out, e);
 }
 
 enum status pq_read(struct pq_reader *r, size_t group, size_t column, struct pq_values *out, struct error *e)

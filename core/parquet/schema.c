@@ -4,7 +4,8 @@
  *     repeated T x                                      a bare repeated field
  *     group x (LIST) { repeated T array }               two levels
  *     group x (LIST) { repeated group * { T * } }       three levels; list.element, bag.array_element, ...
- * all of which are one level of repetition over a primitive, so the same levels read them all. */
+ * all of which are one level of repetition over their element, so the same levels read them all.  The element is a
+ * primitive, or once more a list of primitives. */
 #include "core/parquet/schema.h"
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
@@ -92,65 +93,84 @@ static const char *set_type(struct schema_column *c, const struct schema_element
     return NULL;
 }
 
-static struct schema_levels list_levels(bool optional_list, bool optional_element)
+/* What repeats in a LIST group, or what stands in the way. */
+static const char *list_element(const struct schema_element *s, const struct schema_element **element)
 {
-    int list = optional_list, element = optional_element;
-    return (struct schema_levels){.max_rep = 1,
-                                  .max_def = (unsigned)(list + 1 + element),
-                                  .null_row = list ? 0 : -1,
-                                  .empty_row = list,
-                                  .null_value = element ? list + 1 : -1};
-}
-
-/* The subtree s[0] .. s[n-1] as a list of primitives, or what stands in the way. */
-static const char *set_list(struct schema_column *c, const struct schema_element *s, size_t n)
-{
-    bool optional = s->repetition == PARQUET_OPTIONAL;
-    c->column.list = true;
-    c->column.optional = optional;
     if (s->n_children != 1 || s[1].repetition != PARQUET_REPEATED)
         return "a LIST group of an unknown shape";
-    if (s[1].type >= 0) {
-        c->levels = list_levels(optional, false);
-        return set_type(c, &s[1]);
-    }
+    *element = &s[1];
+    if (s[1].type >= 0 || (is_list(&s[1]) && s[1].n_children == 1 && s[2].repetition == PARQUET_REPEATED))
+        return NULL;
     if (is_map(&s[1]))
         return "lists of maps";
-    if (s[1].n_children != 1)
-        return "lists of structs";
     size_t name_len = strlen(s->name);
     bool tuple = strncmp(s[1].name, s->name, name_len) == 0 && strcmp(s[1].name + name_len, "_tuple") == 0;
-    if (strcmp(s[1].name, "array") == 0 || tuple) /* the repeated group is itself the element */
+    if (s[1].n_children != 1 || strcmp(s[1].name, "array") == 0 || tuple) /* it is itself the element */
         return "lists of structs";
-    check(n >= 3);
-    if (s[2].type < 0)
-        return is_list(&s[2]) ? "nested lists" : is_map(&s[2]) ? "lists of maps" : "lists of structs";
-    if (s[2].repetition == PARQUET_REPEATED)
-        return "nested lists";
-    c->levels = list_levels(optional, s[2].repetition == PARQUET_OPTIONAL);
-    return set_type(c, &s[2]);
+    *element = &s[2];
+    return s[2].repetition == PARQUET_REPEATED ? "lists of structs" : NULL;
 }
 
-static const char *set_flat(struct schema_column *c, const struct schema_element *s)
+static bool is_optional(const struct schema_element *s)
 {
-    bool optional = s->repetition == PARQUET_OPTIONAL;
-    c->column.optional = optional;
-    c->levels =
-        (struct schema_levels){.max_def = optional, .null_row = optional ? 0 : -1, .empty_row = -1, .null_value = -1};
-    if (s->repetition == PARQUET_REPEATED) {
-        c->column.list = true;
-        c->levels = list_levels(false, false);
+    return s->repetition == PARQUET_OPTIONAL;
+}
+
+/* The subtree at s as lists of primitives or of lists of them, or what stands in the way. */
+static const char *set_list(struct schema_column *c, const struct schema_element *s, int outer)
+{
+    const struct schema_element *element = NULL;
+    int list = outer + is_optional(s);
+    struct schema_levels *l = &c->levels;
+    c->column.list = true;
+    c->column.depth = 1;
+    c->column.optional = list > 0;
+    *l = (struct schema_levels){
+        .max_rep = 1, .null_row = list - 1, .empty_row = list, .null_list = -1, .empty_list = -1, .null_value = -1};
+    const char *why = list_element(s, &element);
+    int max_def = list + 1;
+    if (!why && is_list(element)) {
+        bool optional = is_optional(element);
+        c->column.depth = 2;
+        l->max_rep = 2;
+        l->null_list = optional ? max_def : -1;
+        l->empty_list = max_def + optional;
+        max_def = l->empty_list + 1;
+        why = list_element(element, &element);
     }
+    if (why)
+        return why;
+    if (element->type < 0)
+        return is_list(element) ? "lists nested deeper than two" : is_map(element) ? "lists of maps" : "lists of structs";
+    if (is_optional(element))
+        l->null_value = max_def++;
+    l->max_def = (unsigned)max_def;
+    return set_type(c, element);
+}
+
+static const char *set_flat(struct schema_column *c, const struct schema_element *s, int outer)
+{
+    bool repeated = s->repetition == PARQUET_REPEATED;
+    int above = outer + is_optional(s);
+    c->column.list = repeated;
+    c->column.depth = repeated;
+    c->column.optional = above > 0;
+    c->levels = (struct schema_levels){.max_rep = repeated,
+                                       .max_def = (unsigned)above + repeated,
+                                       .null_row = above - 1,
+                                       .empty_row = repeated ? above : -1,
+                                       .null_value = -1,
+                                       .null_list = -1,
+                                       .empty_list = -1};
     return set_type(c, s);
 }
 
-static const char *set_column(struct schema_column *c, const struct schema_element *s, size_t n)
+static const char *set_column(struct schema_column *c, const struct schema_element *s, int outer)
 {
-    c->column.name = s->name;
     if (s->type >= 0)
-        return set_flat(c, s);
+        return set_flat(c, s, outer);
     if (is_list(s) && s->repetition != PARQUET_REPEATED)
-        return set_list(c, s, n);
+        return set_list(c, s, outer);
     return is_map(s) ? "maps" : s->repetition == PARQUET_REPEATED ? "lists of structs" : "structs";
 }
 
@@ -172,7 +192,8 @@ enum status schema_columns(struct arena *a, const struct schema_element *element
         out[i].first_leaf = w.n_leaves;
         TRY(step_over(&w, e));
         out[i].n_leaves = w.n_leaves - out[i].first_leaf;
-        out[i].column.unsupported = set_column(&out[i], &elements[first], w.at - first);
+        out[i].column.name = elements[first].name;
+        out[i].column.unsupported = set_column(&out[i], &elements[first], 0);
     }
     if (w.at != n_elements)
         return error_set(e, STATUS_FORMAT, "schema: %zu elements lie outside the tree", n_elements - w.at);
@@ -192,10 +213,9 @@ enum parquet_type schema_type_of(enum pq_type t)
     return types[t];
 }
 
-struct schema_levels schema_levels_of(const struct pq_column *c)
+int schema_depth_of(const struct pq_column *c)
 {
-    return c->list ? list_levels(false, false)
-                   : (struct schema_levels){.null_row = -1, .empty_row = -1, .null_value = -1};
+    return c->depth > 1 ? c->depth : c->list;
 }
 
 static enum status check_column(const struct pq_column *c, struct error *e)
@@ -204,6 +224,9 @@ static enum status check_column(const struct pq_column *c, struct error *e)
         return error_set(e, STATUS_ARGUMENT, "a column's name must be clean text of at least one character");
     if ((unsigned)c->type > PQ_STRING)
         return error_set(e, STATUS_ARGUMENT, "column %s: type %d does not exist", c->name, (int)c->type);
+    if (c->depth < 0 || c->depth > 2 || (c->depth > 0 && !c->list))
+        return error_set(e, STATUS_ARGUMENT, "column %s: %s of depth %d; lists are written to a depth of 2", c->name,
+                         c->list ? "lists" : "no lists, yet", c->depth);
     bool integer = c->type == PQ_I32 || c->type == PQ_I64, narrow = c->bits == 8 || c->bits == 16;
     if ((c->bits != 0 && !(narrow && c->type == PQ_I32)) || (c->unsigned_ && !integer))
         return error_set(e, STATUS_ARGUMENT, "column %s: %s integers of %d bits cannot be announced for its type",
@@ -258,11 +281,12 @@ static void put_leaf(struct thrift_writer *w, const struct pq_column *c, const c
     thrift_put_end(w);
 }
 
-static void put_list(struct thrift_writer *w, const struct pq_column *c)
+/* One level of LIST: the group and what repeats in it; the element follows. */
+static void put_list(struct thrift_writer *w, const char *name)
 {
     thrift_put_begin(w);
     thrift_put_i32(w, 3, PARQUET_REQUIRED);
-    thrift_put_string(w, 4, c->name);
+    thrift_put_string(w, 4, name);
     thrift_put_i32(w, 5, 1);
     thrift_put_i32(w, 6, PARQUET_LIST);
     thrift_put_struct(w, 10);
@@ -275,32 +299,34 @@ static void put_list(struct thrift_writer *w, const struct pq_column *c)
     thrift_put_string(w, 4, "list");
     thrift_put_i32(w, 5, 1);
     thrift_put_end(w);
-    put_leaf(w, c, "element");
 }
 
 void schema_put(struct thrift_writer *w, int id, const struct pq_column *columns, size_t n)
 {
     size_t n_elements = 1;
     for (size_t i = 0; i < n; i++)
-        n_elements += columns[i].list ? 3 : 1;
+        n_elements += 1 + 2 * (size_t)schema_depth_of(&columns[i]);
     thrift_put_list(w, id, THRIFT_STRUCT, n_elements);
     thrift_put_begin(w);
     thrift_put_string(w, 4, "schema");
     thrift_put_i32(w, 5, (int32_t)n);
     thrift_put_end(w);
     for (size_t i = 0; i < n; i++) {
-        if (columns[i].list)
-            put_list(w, &columns[i]);
-        else
-            put_leaf(w, &columns[i], columns[i].name);
+        const char *name = columns[i].name;
+        for (int depth = schema_depth_of(&columns[i]); depth > 0; depth--) {
+            put_list(w, name);
+            name = "element";
+        }
+        put_leaf(w, &columns[i], name);
     }
 }
 
 void schema_put_path(struct thrift_writer *w, int id, const struct pq_column *c)
 {
-    thrift_put_list(w, id, THRIFT_BINARY, c->list ? 3 : 1);
+    int depth = schema_depth_of(c);
+    thrift_put_list(w, id, THRIFT_BINARY, 1 + 2 * (size_t)depth);
     thrift_put_item_string(w, c->name);
-    if (c->list) {
+    for (; depth > 0; depth--) {
         thrift_put_item_string(w, "list");
         thrift_put_item_string(w, "element");
     }

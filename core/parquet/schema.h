@@ -23,10 +23,11 @@ struct schema_element {
 
 /* Levels of a supported column.  An entry with definition `max_def` carries a value. */
 struct schema_levels {
-    unsigned max_rep, max_def;         /* max_rep 1: list */
-    int null_row;                      /* definition that says "this row is null", -1: none does */
+    unsigned max_rep, max_def;         /* max_rep 1: list, 2: list of lists */
+    int null_row;                      /* up to this definition the row is null, -1: no row is */
     int empty_row;                     /* list: definition of an empty list, -1: flat */
     int null_value;                    /* list: definition of a null element, -1: elements are required */
+    int null_list, empty_list;         /* list of lists: definitions of a null (-1: none is) and an empty inner list */
 };
 
 struct schema_column {
@@ -44,7 +45,8 @@ enum status schema_columns(struct arena *a, const struct schema_element *element
 
 /* How a column of ours is stored. */
 enum parquet_type schema_type_of(enum pq_type t);
-struct schema_levels schema_levels_of(const struct pq_column *c);
+/* 0 flat, 1 list, 2 list of lists. */
+int schema_depth_of(const struct pq_column *c);
 /* Whether our columns can be written: distinct clean names, widths that exist. */
 enum status schema_check(const struct pq_column *columns, size_t n, struct error *e) MUST_USE;
 /* FileMetaData.schema, as field `id`. */

@@ -193,7 +193,12 @@ static enum status check_values(const struct pq_column *c, const struct pq_value
 {
     if (v->n_rows != n_rows || n_rows == 0)
         return error_set(e, STATUS_ARGUMENT, "%zu rows in a row group of %zu", v->n_rows, n_rows);
-    if (c->list ? !v->offsets || !ascending(v->offsets, n_rows + 1, v->n_values) : v->n_values != n_rows)
+    if (schema_depth_of(c) == 2 && (!v->list_offsets || !ascending(v->list_offsets, n_rows + 1, v->n_lists) ||
+                                    !v->inner_offsets || !ascending(v->inner_offsets, v->n_lists + 1, v->n_values)))
+        return error_set(e, STATUS_ARGUMENT, "its offsets do not ascend within its %zu lists of %zu values", v->n_lists,
+                         v->n_values);
+    bool rows = schema_depth_of(c) == 1;
+    if (rows ? !v->offsets || !ascending(v->offsets, n_rows + 1, v->n_values) : !c->list && v->n_values != n_rows)
         return error_set(e, STATUS_ARGUMENT, "its offsets do not ascend within its %zu values", v->n_values);
     if (v->n_values > 0 && !v->data)
         return error_set(e, STATUS_ARGUMENT, "no values");

@@ -11,6 +11,18 @@ enum { COLUMN_BYTES = 4 << 20 }; /* small, so that a claim beyond it is refused 
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+static void check_lists(const struct pq_values *v)
+{
+    check(v->list_offsets[0] == 0 && v->list_offsets[v->n_rows] == v->n_lists);
+    check(v->inner_offsets[0] == 0 && v->inner_offsets[v->n_lists] == v->n_values);
+    for (size_t i = 0; i < v->n_rows; i++)
+        check(v->list_offsets[i] <= v->list_offsets[i + 1]);
+    for (size_t k = 0; k < v->n_lists; k++)
+        check(v->inner_offsets[k] <= v->inner_offsets[k + 1]);
+    for (size_t i = 0; i <= v->n_rows; i++)
+        check(v->offsets[i] == v->inner_offsets[v->list_offsets[i]]);
+}
+
 /* Touches all that the reader handed out: a pointer or offset that is wrong is seen here. */
 static void check_column(const struct pq_column *c, const struct pq_values *v, int64_t n_rows)
 {
@@ -23,6 +35,9 @@ static void check_column(const struct pq_column *c, const struct pq_values *v, i
         check(v->offsets[i] <= v->offsets[i + 1]);
     if (c->list)
         check(v->offsets[0] == 0 && v->offsets[v->n_rows] == v->n_values);
+    check(c->list == (c->depth > 0) && (c->depth == 2) == (v->list_offsets != NULL));
+    if (c->depth == 2)
+        check_lists(v);
     for (size_t i = 0; v->string_offsets && i < v->n_values; i++)
         check(v->string_offsets[i] <= v->string_offsets[i + 1]);
     size_t bytes = v->string_offsets ? (size_t)v->string_offsets[v->n_values] : v->n_values * pq_type_size(c->type);

@@ -75,11 +75,13 @@ function duckKind(type) {
   }
 }
 
+const plainOf = value => value && typeof value === 'object' && 'items' in value ? value.items.map(plainOf) : value
+
 async function duckRows(query) {
   const result = await duck.runAndReadAll(query)
   const names = result.columnNames(), kinds = result.columnTypes().map(duckKind)
   return result.getRows().map(row => Object.fromEntries(row.map((value, i) =>
-    [names[i], textOf(kinds[i], value && typeof value === 'object' && 'items' in value ? value.items : value)])))
+    [names[i], textOf(kinds[i], plainOf(value))])))
 }
 
 const duckValues = async query => (await duck.runAndReadAll(query)).getRowsJson()
@@ -133,6 +135,7 @@ async function checkOurs(path, expected) {
     for (const [name, type] of Object.entries(scalar)) {
       assert.equal(types[name], type)
       assert.equal(types[`list_${name}`], `${type}[]`)
+      assert.equal(types[`nested_${name}`], `${type}[][]`)
     }
   })
 }
@@ -178,7 +181,9 @@ const duckColumns = `
   NULL::DOUBLE AS all_null,
   list_transform(range(i % 13), k -> (hash(k + i) % 1000 / 3)::FLOAT) AS list_f32,
   CASE WHEN i % 6 = 0 THEN NULL ELSE list_transform(range(i % 5), k -> (k * i)::INTEGER) END AS list_i32_null,
-  list_transform(range(i % 3), k -> 'item ' || (k + i) % 17) AS list_text, list_transform(range(i % 20), k -> k % 3 = 0) AS list_flag`
+  list_transform(range(i % 3), k -> 'item ' || (k + i) % 17) AS list_text, list_transform(range(i % 20), k -> k % 3 = 0) AS list_flag,
+  CASE WHEN i % 8 = 0 THEN NULL ELSE list_transform(range(i % 5), k -> list_transform(range((i + k) % 4), m -> (hash(k + m + i) % 1000 / 3)::FLOAT)) END AS nested_f32,
+  list_transform(range(i % 3), k -> list_transform(range((i + k) % 3), m -> 'item ' || (k + m + i) % 17)) AS nested_text`
 
 async function duckFiles() {
   for (const codec of ['uncompressed', 'snappy', 'zstd', 'gzip', 'lz4_raw']) {
@@ -192,13 +197,13 @@ async function duckFiles() {
 // Encodings and constructs that are refused must be named, and must not hinder the other columns.
 async function duckRefusals() {
   const path = join(folder, 'duck_refused.parquet')
-  await duck.run(`COPY (SELECT i::INTEGER AS plain, [[i, 1]] AS nested, {'a': i, 'b': 2} AS struct, MAP {i: 'x'} AS map,
+  await duck.run(`COPY (SELECT i::INTEGER AS plain, [[[i, 1]]] AS nested, [[i], NULL] AS null_list, {'a': i, 'b': 2} AS struct, MAP {i: 'x'} AS map,
     [{'a': i}] AS structs, (i / 3)::DECIMAL(9, 2) AS "decimal", uuid() AS uuid, [1, NULL] AS null_element FROM range(50) t(i))
     TO '${path}' (FORMAT parquet)`)
   await test('constructs of DuckDB that are refused by name', () => {
     const row = dump(path)[7]
     assert.equal(row.plain, '7')
-    for (const [name, why] of Object.entries({ nested: 'nested lists', struct: 'structs', map: 'maps', structs: 'lists of structs',
+    for (const [name, why] of Object.entries({ nested: 'lists nested deeper', null_list: 'null element', struct: 'structs', map: 'maps', structs: 'lists of structs',
       decimal: 'DECIMAL', uuid: 'FIXED_LEN_BYTE_ARRAY', null_element: 'null element' })) {
       assert.match(row[name], new RegExp(`^!.*${why}`))
     }
@@ -280,11 +285,27 @@ async function hyLists() {
   }
 }
 
+// GRU_input as published: an array of arrays a row.
+async function hyNested() {
+  for (const [outer, inner] of [['OPTIONAL', 'OPTIONAL'], ['REQUIRED', 'REQUIRED']]) {
+    const data = Array.from({ length: n }, (_, i) => outer === 'OPTIONAL' && i % 10 === 3 ? null
+      : Array.from({ length: i % 7 }, (_unused, k) => Array.from({ length: (i + k) % 4 }, (_v, m) => i / (k + m + 1))))
+    const schema = [{ name: 'root', num_children: 1 }, { name: 'x', num_children: 1, repetition_type: outer, converted_type: 'LIST' },
+      { name: 'list', num_children: 1, repetition_type: 'REPEATED' },
+      { name: 'element', num_children: 1, repetition_type: inner, converted_type: 'LIST' },
+      { name: 'list', num_children: 1, repetition_type: 'REPEATED' }, { name: 'element', type: 'DOUBLE', repetition_type: inner }]
+    const path = join(folder, 'hy_nested.parquet')
+    writeFileSync(path, Buffer.from(parquetWriteBuffer({ columnData: [{ name: 'x', data }], schema, pageSize: 1000, rowGroupSize: 1100 })))
+    await test(`we read lists of lists of hyparquet-writer: ${inner}`, () => sameRows(dump(path), data.map(x => ({ x: textOf('f64', x) }))))
+  }
+}
+
 await ours()
 await duckFiles()
 await duckRefusals()
 await duckVersion2()
 await hyFlat()
 await hyLists()
+await hyNested()
 console.log(`parquet_peers: ${passed} passed, ${failed} failed`)
 process.exitCode = failed ? 1 : 0

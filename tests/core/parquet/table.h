@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLE_COLUMNS_MAX = 24 };
+enum { TABLE_COLUMNS_MAX = 32 };
 
 struct table {
     size_t n_columns, n_rows;
@@ -73,11 +73,30 @@ static inline void table_fill_strings(struct rng *r, struct pq_values *v)
     v->data = data;
 }
 
+/* Rows of up to five lists. */
+static inline void table_fill_lists(struct rng *r, size_t list_most, struct pq_values *v)
+{
+    v->offsets = table_alloc(v->n_rows + 1, sizeof(uint64_t));
+    v->list_offsets = table_alloc(v->n_rows + 1, sizeof(uint64_t));
+    v->inner_offsets = table_alloc(5 * v->n_rows + 1, sizeof(uint64_t));
+    for (size_t i = 0; i < v->n_rows; i++) {
+        for (uint64_t n = rng_below(r, 3) == 0 ? 0 : rng_below(r, 6); n > 0; n--) {
+            uint64_t *inner = &v->inner_offsets[v->n_lists++];
+            inner[1] = inner[0] + (rng_below(r, 4) == 0 ? 0 : rng_below(r, list_most / 4 + 2));
+        }
+        v->list_offsets[i + 1] = v->n_lists;
+        v->offsets[i + 1] = v->inner_offsets[v->n_lists];
+    }
+    v->n_values = (size_t)v->offsets[v->n_rows];
+}
+
 static inline void table_fill(struct rng *r, const struct pq_column *c, size_t n_rows, size_t list_most,
                               struct pq_values *v)
 {
     *v = (struct pq_values){.n_rows = n_rows, .n_values = n_rows};
-    if (c->list) {
+    if (c->depth == 2) {
+        table_fill_lists(r, list_most, v);
+    } else if (c->list) {
         v->offsets = table_alloc(n_rows + 1, sizeof(uint64_t));
         for (size_t i = 0; i < n_rows; i++)
             v->offsets[i + 1] = v->offsets[i] + (rng_below(r, 4) == 0 ? 0 : rng_below(r, list_most + 1));
@@ -108,11 +127,11 @@ static inline void table_add(struct table *t, struct pq_column column, const cha
 static inline void table_every_kind(struct table *t)
 {
     *t = (struct table){0};
-    for (int list = 0; list < 2; list++) {
+    for (int depth = 0; depth < 3; depth++) {
         char name[24];
 #define ADD(text, ...)                                                                                                 \
-    (snprintf(name, sizeof name, "%s%s", list ? "list_" : "", text),                                                   \
-     table_add(t, (struct pq_column){__VA_ARGS__, .list = list}, name))
+    (snprintf(name, sizeof name, "%s%s", (const char *[]){"", "list_", "nested_"}[depth], text),                                                   \
+     table_add(t, (struct pq_column){__VA_ARGS__, .list = depth > 0, .depth = depth}, name))
         ADD("flag", .type = PQ_BOOL);
         ADD("i8", .type = PQ_I32, .bits = 8);
         ADD("u16", .type = PQ_I32, .bits = 16, .unsigned_ = true);
@@ -139,6 +158,8 @@ static inline void table_free(struct table *t)
     for (size_t i = 0; i < t->n_columns; i++) {
         free(t->values[i].data);
         free(t->values[i].offsets);
+        free(t->values[i].list_offsets);
+        free(t->values[i].inner_offsets);
         free(t->values[i].string_offsets);
     }
     *t = (struct table){0};
@@ -153,7 +174,9 @@ static inline enum status table_write(struct pq_writer *w, const struct table *t
         const struct pq_column *c = &t->columns[i];
         slice[i] = t->values[i];
         slice[i].n_rows = last - first;
-        if (c->list) {
+        if (c->depth == 2) {
+            slice[i].list_offsets += first;
+        } else if (c->list) {
             slice[i].offsets += first;
         } else {
             slice[i].n_values = last - first;
@@ -184,6 +207,18 @@ static inline bool table_same_values(const struct pq_column *c, const struct pq_
     return true;
 }
 
+static inline bool table_same_lists(const struct pq_values *v, size_t first, const struct pq_values *got)
+{
+    size_t list = (size_t)v->list_offsets[first];
+    for (size_t row = 0; row <= got->n_rows; row++)
+        if (got->list_offsets[row] != v->list_offsets[first + row] - list)
+            return false;
+    for (size_t k = 0; k <= got->n_lists; k++)
+        if (got->inner_offsets[k] != v->inner_offsets[list + k] - v->inner_offsets[list])
+            return false;
+    return got->list_offsets[got->n_rows] == got->n_lists && got->inner_offsets[got->n_lists] == got->n_values;
+}
+
 /* Whether `got` is rows [first, first + got->n_rows) of column i. */
 static inline bool table_same_rows(const struct table *t, size_t i, size_t first, const struct pq_values *got)
 {
@@ -191,6 +226,8 @@ static inline bool table_same_rows(const struct table *t, size_t i, size_t first
     const struct pq_values *v = &t->values[i];
     if (!c->list)
         return got->n_values == got->n_rows && table_same_values(c, v, first, got, 0, got->n_rows);
+    if (c->depth == 2 && !table_same_lists(v, first, got))
+        return false;
     for (size_t row = 0; row <= got->n_rows; row++)
         if (got->offsets[row] != v->offsets[first + row] - v->offsets[first])
             return false;

@@ -172,6 +172,76 @@ static void test_levels_that_fit_no_list_are_refused(void **state)
     }
 }
 
+/* ---- lists of lists ---------------------------------------------------------------------------------------- */
+
+/* optional list of optional lists of required floats; definitions: 0 null row, 1 empty row, 2 null list, 3 empty list,
+ * 4 value */
+static void begin_nested(struct forge *f)
+{
+    forge_begin(f, F32);
+    forge_element(f, "x", -1, OPTIONAL, PARQUET_LIST, 1);
+    forge_element(f, "list", -1, PARQUET_REPEATED, -1, 1);
+    forge_element(f, "element", -1, OPTIONAL, PARQUET_LIST, 1);
+    forge_element(f, "list", -1, PARQUET_REPEATED, -1, 1);
+    forge_element(f, "element", F32, REQUIRED, -1, 0);
+}
+
+static void forge_nested_page(struct forge *f, const char *rep, const char *def)
+{
+    float value = (float)f->file.len;
+    forge_levels(f, rep, 2, false);
+    forge_levels(f, def, 3, false);
+    for (const char *p = def; *p; p++)
+        if (*p == '4')
+            forge_bytes(f, &value, sizeof value);
+    forge_page(f, PARQUET_DATA_PAGE, PARQUET_PLAIN, (int)strlen(rep));
+}
+
+static void test_lists_of_lists_with_null_and_empty_rows_go_on_over_pages(void **state)
+{
+    (void)state;
+    struct forge f;
+    struct opened o;
+    begin_nested(&f);
+    forge_nested_page(&f, "022100", "444310"); /* [[.,.,.],[]]; empty row; null row */
+    forge_nested_page(&f, "0", "4");           /* [[. */
+    forge_nested_page(&f, "2112", "4344");     /* .],[],[.,.]] */
+    rows(&f, 4);
+    read_forged(&o, &f);
+    assert_int_equal(pq_column_at(o.reader, 0)->depth, 2);
+    assert_int_equal(o.v.n_values, 7);
+    assert_int_equal(o.v.n_lists, 5);
+    assert_memory_equal(o.v.list_offsets, ((uint64_t[]){0, 2, 2, 2, 5}), 40);
+    assert_memory_equal(o.v.inner_offsets, ((uint64_t[]){0, 3, 3, 5, 5, 7}), 48);
+    assert_memory_equal(o.v.offsets, ((uint64_t[]){0, 3, 3, 3, 7}), 40);
+    assert_memory_equal(o.v.null, ((uint8_t[]){0, 0, 1, 0}), 4);
+    close_opened(&o);
+}
+
+static void test_levels_that_fit_no_list_of_lists_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rep, *def;
+        enum status status;
+        const char *says;
+    } cases[] = {
+        {"2", "4", STATUS_FORMAT, "not begun"},           {"1", "4", STATUS_FORMAT, "not begun"},
+        {"01", "14", STATUS_FORMAT, "not begun"},         {"01", "04", STATUS_FORMAT, "not begun"},
+        {"02", "34", STATUS_FORMAT, "not begun"},         {"02", "14", STATUS_FORMAT, "not begun"},
+        {"012", "434", STATUS_FORMAT, "not begun"},       {"01", "41", STATUS_UNSUPPORTED, "null element"},
+        {"02", "43", STATUS_UNSUPPORTED, "null element"}, {"01", "42", STATUS_UNSUPPORTED, "null element"},
+        {"03", "44", STATUS_FORMAT, "a level above 2"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct forge f;
+        begin_nested(&f);
+        forge_nested_page(&f, cases[i].rep, cases[i].def);
+        rows(&f, 1);
+        assert_refused(&f, cases[i].status, cases[i].says);
+    }
+}
+
 /* ---- dictionaries and encodings ------------------------------------------------------------------------------ */
 
 /* Indices 0 2 1 2 2 2 2 2 2 2 2 as width byte, a packed group and a run. */
@@ -369,6 +439,8 @@ int main(void)
         cmocka_unit_test(test_two_level_and_bare_lists_are_read),
         cmocka_unit_test(test_a_row_may_go_on_over_v1_pages),
         cmocka_unit_test(test_levels_that_fit_no_list_are_refused),
+        cmocka_unit_test(test_lists_of_lists_with_null_and_empty_rows_go_on_over_pages),
+        cmocka_unit_test(test_levels_that_fit_no_list_of_lists_are_refused),
         cmocka_unit_test(test_dictionaries_of_both_names_are_read),
         cmocka_unit_test(test_a_dictionary_of_one_value_needs_no_bits),
         cmocka_unit_test(test_damaged_dictionaries_are_refused),

@@ -45,6 +45,17 @@ static void print_value(FILE *out, const struct pq_column *c, const struct pq_va
         fprintf(out, "\"%" PRId64 "\"", c->type == PQ_I32 ? (int32_t)bits : (int64_t)bits);
 }
 
+static void print_list(FILE *out, const struct pq_column *c, const struct pq_values *v, uint64_t first, uint64_t end)
+{
+    fputc('[', out);
+    for (uint64_t i = first; i < end; i++) {
+        if (i > first)
+            fputc(',', out);
+        print_value(out, c, v, (size_t)i);
+    }
+    fputc(']', out);
+}
+
 /* `refusal`: why the column could not be read; NULL: it was. */
 static void print_row(FILE *out, const struct pq_column *c, const struct pq_values *v, size_t row, bool first,
                       const char *refusal)
@@ -56,12 +67,13 @@ static void print_row(FILE *out, const struct pq_column *c, const struct pq_valu
         fputs("null", out);
     } else if (!c->list) {
         print_value(out, c, v, row);
+    } else if (c->depth < 2) {
+        print_list(out, c, v, v->offsets[row], v->offsets[row + 1]);
     } else {
         fputc('[', out);
-        for (size_t i = (size_t)v->offsets[row]; i < v->offsets[row + 1]; i++) {
-            if (i > v->offsets[row])
-                fputc(',', out);
-            print_value(out, c, v, i);
+        for (uint64_t k = v->list_offsets[row]; k < v->list_offsets[row + 1]; k++) {
+            fputs(k > v->list_offsets[row] ? "," : "", out);
+            print_list(out, c, v, v->inner_offsets[k], v->inner_offsets[k + 1]);
         }
         fputc(']', out);
     }
@@ -194,6 +206,7 @@ static void assert_same_columns(const struct pq_column *a, const struct pq_colum
     assert_string_equal(a->name, b->name);
     assert_int_equal(a->type, b->type);
     assert_int_equal(a->list, b->list);
+    assert_int_equal(a->depth, b->depth);
     assert_int_equal(a->bits, b->bits);
     assert_int_equal(a->unsigned_, b->unsigned_);
     assert_false(b->optional);
@@ -238,7 +251,8 @@ static void random_columns(struct rng *r, struct table *t)
     for (size_t i = 0; i < n; i++) {
         char name[40];
         snprintf(name, sizeof name, "column \xce\xbb %zu", i);
-        struct pq_column c = {.type = (enum pq_type)rng_below(r, PQ_STRING + 1), .list = rng_below(r, 2)};
+        struct pq_column c = {.type = (enum pq_type)rng_below(r, PQ_STRING + 1), .depth = (int)rng_below(r, 3)};
+        c.list = c.depth > 0;
         if (c.type == PQ_I32)
             c.bits = (int)rng_below(r, 3) * 8;
         if (c.type == PQ_I32 || c.type == PQ_I64)

@@ -152,8 +152,9 @@ static void test_unsupported_constructs_are_named(void **state)
                                   leaf("value", R, 1))
                             .column.unsupported,
                         "maps");
-    assert_string_equal(COLUMN_OF(&a, list, middle, list, middle, leaf("element", R, 1)).column.unsupported,
-                        "nested lists");
+    assert_string_equal(
+        COLUMN_OF(&a, list, middle, list, middle, list, middle, leaf("element", R, 1)).column.unsupported,
+        "lists nested deeper than two");
     assert_string_equal(COLUMN_OF(&a, list, middle, group("element", R, -1, 1), leaf("a", R, 1)).column.unsupported,
                         "lists of structs");
     assert_string_equal(
