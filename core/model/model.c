@@ -279,6 +279,8 @@ static void sequence_window(const struct sequence_call *c, size_t n)
         else
             not_a_number(c->m, 1, c->out + i * c->m->n_classes);
     }
+    if (n_sound == 0)
+        return;
     sequence_order(&c->source, index, n_sound, order);
     for (size_t done = 0; done < n_sound; done += SEQUENCE_ROWS) {
         size_t rows = n_sound - done < SEQUENCE_ROWS ? n_sound - done : SEQUENCE_ROWS;
