@@ -121,6 +121,11 @@ static void announce(const struct app *app)
             v6 ? "]" : "", http_port(app->http));
 }
 
+static void wake_followers(void *http)
+{
+    http_wake(http);
+}
+
 static void begin_drain(void *ctx)
 {
     struct app *app = ctx;
@@ -141,6 +146,7 @@ static enum status serve(struct app *app, struct error *e)
     TRY_OR(s = prom_create(routes, n_routes, &app->prom, e), destroy_trigger);
     TRY_OR(s = start_jobs(app, e), destroy_prom);
     TRY_OR(s = start_http(app, e), stop_jobs);
+    jobs_on_change(app->jobs, wake_followers, app->http);
     app->ready = true;
     s = write_port_file(app, e);
     if (s == STATUS_OK) {
@@ -149,6 +155,7 @@ static enum status serve(struct app *app, struct error *e)
     }
     if (c->port_file)
         unlink(c->port_file);
+    jobs_on_change(app->jobs, NULL, NULL);
     http_stop(app->http, (int)c->drain_seconds);
 stop_jobs:
     jobs_stop(app->jobs);

@@ -3,6 +3,10 @@
  * Jobs: submit, list, look, cancel, retry. */
 #include "server/handlers/handlers.h"
 
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
 /* The job as it is now. */
 static void respond_job(struct app *app, struct request *q, struct response *r, const char *id)
 {
@@ -71,8 +75,47 @@ void handle_job_list(struct app *app, struct request *q, struct response *r)
     respond_error(q, r, &e);
 }
 
+enum { WAIT_SECONDS_MAX = 60 };
+
+/* Seconds of "Prefer: wait=N" (RFC 7240), at most WAIT_SECONDS_MAX; 0: none. */
+static int64_t seconds_to_wait(const struct request *q)
+{
+    const char *text = request_header(q, "Prefer");
+    for (; text && *text; text += strcspn(text, ","), text += *text == ',') {
+        text += strspn(text, " \t");
+        size_t digits = strncasecmp(text, "wait=", 5) == 0 ? strspn(text + 5, "0123456789") : 0;
+        if (digits == 0)
+            continue;
+        int64_t seconds = digits > 4 ? WAIT_SECONDS_MAX : strtoll(text + 5, NULL, 10);
+        return seconds < WAIT_SECONDS_MAX ? seconds : WAIT_SECONDS_MAX;
+    }
+    return 0;
+}
+
+/* Whether to look again later: the job is in the state in which this request found it first, and that is not final. */
+static bool wait_for_change(struct app *app, struct request *q, struct response *r)
+{
+    struct arena a;                                    /* a request that looks often keeps nothing of it */
+    struct job_row row;
+    struct error e;
+    int64_t seconds = q->may_wait ? seconds_to_wait(q) : 0;
+    if (seconds == 0)
+        return false;
+    arena_init(&a, 64 << 20);
+    bool wait = store_job_get(app->store, &a, q->params[0], &row, &e) == STATUS_OK && !job_state_final(row.state);
+    const char *state = wait ? job_state_name(row.state) : "";
+    arena_fini(&a);
+    q->memo = q->memo ? q->memo : state;               /* names of states are constants */
+    if (!wait || strcmp(q->memo, state) != 0)
+        return false;
+    respond_later(r, q->arrived_ns + seconds * 1000000000);
+    return true;
+}
+
 void handle_job_get(struct app *app, struct request *q, struct response *r)
 {
+    if (wait_for_change(app, q, r))
+        return;
     respond_job(app, q, r, q->params[0]);
 }
 

@@ -5,6 +5,7 @@
  *   TARGET --headers--> BODY ------last byte--> handler --> ANSWERED
  *             |          '--too large--.
  *             |--refused, short body--> DISCARD --last byte--> ANSWERED (the connection lives on)
+ *             |                                    '--respond_later--> WAITING (suspended) --resumed--> handler
  *             '--refused, frame ambiguous, body long or not yet sent--> ANSWERED, connection closed */
 #include "server/http/http_private.h"
 
@@ -31,7 +32,8 @@ static void reset(struct exchange *x)
     response_clear(&x->r);
     x->state = EXCHANGE_TARGET;
     x->begun = x->complete = false;
-    x->body_max = x->discarded = 0;
+    x->body_max = x->discarded = x->streamed = 0;
+    x->stream_ended = false;
     x->match = (struct route_match){.index = x->http->options.n_routes};
 }
 
@@ -188,14 +190,34 @@ static enum MHD_Result on_body(struct exchange *x, const char *data, size_t size
     return MHD_NO;
 }
 
+/* False: the handler wants to be called again, and the connection is suspended until then. */
+static bool call_handler(struct exchange *x, bool may_wait)
+{
+    for (;;) {
+        uint64_t seen = atomic_load_explicit(&x->http->wakes, memory_order_acquire);
+        x->q.may_wait = may_wait && wait_allowed(x->http);
+        x->r.later_ns = 0;
+        x->match.route->handle(x->http->app, &x->q, &x->r);
+        if (x->r.status != 0 || x->r.later_ns == 0 || !x->q.may_wait)
+            return true;
+        x->state = EXCHANGE_WAITING;
+        if (wait_suspend(x, seen, x->r.later_ns))
+            return false;
+    }
+}
+
 static enum MHD_Result on_end(struct exchange *x)
 {
-    x->complete = true;
-    atomic_fetch_add(&x->http->answering, 1);
-    if (x->state == EXCHANGE_BODY) {
+    bool again = x->state == EXCHANGE_WAITING;
+    if (!again) {
+        x->complete = true;
+        atomic_fetch_add(&x->http->answering, 1);
+    }
+    if (x->state == EXCHANGE_BODY || again) {
         x->q.body = x->body.data;
         x->q.body_len = x->body.len;
-        x->match.route->handle(x->http->app, &x->q, &x->r);
+        if (!call_handler(x, !again || time_mono_ns() < x->wait_until_ns))
+            return MHD_YES;
         if (x->r.status == 0) {
             log_line(LOG_ERROR, "%s %s: the handler gave no answer [%s]", http_method_name(x->q.method), x->q.route,
                      x->q.request_id);

@@ -29,11 +29,18 @@ struct request {
     size_t body_len;
     char request_id[40];
     int64_t arrived_ns;                /* monotonic, when the headers were read */
+    bool may_wait;                     /* respond_later and respond_stream are open to the handler now */
+    const void *memo;                  /* the handler's own, from call to call of one request; NULL at first */
     struct arena arena;                /* freed when the request completes */
     void *connection;                  /* the listener's own */
 };
 const char *request_query(const struct request *r, const char *name);          /* NULL when absent */
 const char *request_header(const struct request *r, const char *name);
+
+/* One step of a stream: appends to `out` what there is.  MORE: call again at once; WAIT: at the next http_wake or at
+ * *wake_ns (monotonic), whatever comes first; END: this was all.  Called from http threads, must be quick. */
+enum stream_step { STREAM_MORE, STREAM_WAIT, STREAM_END };
+typedef enum stream_step stream_fn(struct app *app, void *ctx, struct buf *out, int64_t *wake_ns);
 
 enum { RESPONSE_HEADERS_MAX = 12 };
 struct response {
@@ -43,6 +50,9 @@ struct response {
     int file;                          /* -1, or a file descriptor whose first file_bytes are the body; closed after */
     uint64_t file_bytes;
     bool close;                        /* end the connection behind this response */
+    int64_t later_ns;                  /* not 0: no answer yet, see respond_later */
+    stream_fn *stream;                 /* not NULL: the body, see respond_stream */
+    void *stream_ctx;
     struct { const char *name, *value; } headers[RESPONSE_HEADERS_MAX];        /* strings live in the request's arena */
     size_t n_headers;
 };
@@ -66,6 +76,11 @@ void respond_json_tagged(struct request *q, struct response *r, struct json *v);
 void respond_text(struct request *q, struct response *r, int status, const char *content_type, const void *text,
                   size_t len);
 void respond_empty(struct response *r, int status);
+/* No answer yet: the handler is called again after the next http_wake, or at until_ns (monotonic), and its q->may_wait
+ * is false when that has passed.  Only where q->may_wait is true. */
+void respond_later(struct response *r, int64_t until_ns);
+/* 200 with a body that comes in steps; `ctx` is in the request's arena. */
+void respond_stream(struct response *r, const char *content_type, stream_fn *next, void *ctx);
 /* An open file of `bytes` bytes as 200; takes the descriptor. */
 void respond_file(struct response *r, int fd, uint64_t bytes, const char *content_type);
 /* Sets ETag to the quoted `tag`; true when If-None-Match has it and 304 has been answered. */
@@ -152,6 +167,8 @@ enum status http_start(struct app *app, const struct http_options *options, stru
                        struct error *e) MUST_USE;
 uint16_t http_port(const struct http *h);
 size_t http_in_flight(const struct http *h);
+/* What waiting requests look at has changed.  From any thread; costs one addition. */
+void http_wake(struct http *h);
 void http_drain(struct http *h);       /* from now on "Connection: close" */
 /* Stops accepting, waits up to `seconds` for answers that are owed and 2 for requests still coming in, closes all.
  * Frees h. */

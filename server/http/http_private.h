@@ -19,7 +19,7 @@ enum {
     REPLY_BYTES_A_SECOND = 64 << 10,
 };
 
-enum exchange_state { EXCHANGE_TARGET, EXCHANGE_BODY, EXCHANGE_DISCARD, EXCHANGE_ANSWERED };
+enum exchange_state { EXCHANGE_TARGET, EXCHANGE_BODY, EXCHANGE_DISCARD, EXCHANGE_WAITING, EXCHANGE_ANSWERED };
 
 struct exchange {
     struct http *http;
@@ -36,6 +36,10 @@ struct exchange {
     struct request q;                  /* its arena serves the whole exchange */
     struct response r;
     struct buf body;
+    struct exchange *next_waiting;     /* http.waiting, under http.waiting_lock */
+    int64_t wait_until_ns;             /* of what it waits for now */
+    size_t streamed;                   /* bytes of r.body that have gone out */
+    bool stream_ended;
 };
 
 struct conn {
@@ -62,6 +66,11 @@ struct http {
     pthread_t reaper;
     bool reaper_runs, stopping;
     struct conn *conns;
+    pthread_mutex_t waiting_lock;      /* of waiting and wakes_told; a leaf but for the library's own */
+    struct exchange *waiting;          /* suspended, see waiting.c */
+    atomic_size_t n_waiting;
+    atomic_uint_fast64_t wakes;        /* counted by http_wake */
+    uint64_t wakes_told;
 };
 
 /* exchange.c: the library's callbacks for one request. */
@@ -93,6 +102,14 @@ enum status reaper_start(struct http *h, struct error *e) MUST_USE;
 void reaper_stop(struct http *h);
 void reaper_on_connection(void *http, struct MHD_Connection *mhd, void **conn, enum MHD_ConnectionNotificationCode what);
 void conn_deadline(struct conn *c, int64_t seconds);   /* from now */
+
+/* waiting.c */
+bool wait_allowed(struct http *h);
+/* Suspends the connection until woken or until_ns.  False: something was woken since `seen` was read from http.wakes, or
+ * the listener drains: look again at once. */
+bool wait_suspend(struct exchange *x, uint64_t seen, int64_t until_ns);
+/* Resumes who is due; all when the listener drains. */
+void wait_tick(struct http *h);
 
 /* request.c */
 void request_make_id(struct http *h, char out[40]);

@@ -92,7 +92,7 @@ static unsigned longest_silence(const struct http_options *o)
 static enum status start_library(struct http *h, int family, struct error *e)
 {
     const struct http_options *o = &h->options;
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC | MHD_USE_ERROR_LOG |
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
                      (family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0);
     h->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_on_data, h,
@@ -130,8 +130,11 @@ static void take_options(struct http *h, struct app *app, const struct http_opti
 
 static void destroy(struct http *h)
 {
-    if (h->daemon)
+    if (h->daemon) {
+        http_drain(h);                                 /* from here on nothing is suspended */
+        wait_tick(h);                                  /* and this resumes what is */
         MHD_stop_daemon(h->daemon);
+    }
     reaper_stop(h);
     if (h->listen_fd >= 0)
         close(h->listen_fd);

@@ -91,6 +91,9 @@ static void *reaper_main(void *http)
         until.tv_nsec %= 1000000000L;
         if (pthread_cond_timedwait(&h->wake, &h->lock, &until) == ETIMEDOUT)
             reap(h);
+        pthread_mutex_unlock(&h->lock);
+        wait_tick(h);
+        pthread_mutex_lock(&h->lock);
     }
     pthread_mutex_unlock(&h->lock);
     return NULL;
@@ -102,6 +105,7 @@ enum status reaper_start(struct http *h, struct error *e)
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_mutex_init(&h->lock, NULL);
+    pthread_mutex_init(&h->waiting_lock, NULL);
     pthread_cond_init(&h->wake, &attributes);
     pthread_condattr_destroy(&attributes);
     errno = pthread_create(&h->reaper, NULL, reaper_main, h);
@@ -121,5 +125,6 @@ void reaper_stop(struct http *h)
         pthread_join(h->reaper, NULL);
     h->reaper_runs = false;
     pthread_mutex_destroy(&h->lock);
+    pthread_mutex_destroy(&h->waiting_lock);
     pthread_cond_destroy(&h->wake);
 }

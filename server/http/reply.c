@@ -80,6 +80,19 @@ void respond_empty(struct response *r, int status)
     r->status = status;
 }
 
+void respond_later(struct response *r, int64_t until_ns)
+{
+    r->later_ns = until_ns;
+}
+
+void respond_stream(struct response *r, const char *content_type, stream_fn *next, void *ctx)
+{
+    respond_empty(r, 200);
+    r->content_type = content_type;
+    r->stream = next;
+    r->stream_ctx = ctx;
+}
+
 void respond_file(struct response *r, int fd, uint64_t bytes, const char *content_type)
 {
     respond_empty(r, 200);
@@ -131,8 +144,47 @@ void respond_json_tagged(struct request *q, struct response *r, struct json *v)
 
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
-static struct MHD_Response *make_response(struct response *r)
+enum { STREAM_BLOCK = 16 << 10, STREAM_STEPS_MAX = 16 };
+
+/* Makes the next bytes ready in r.body; false when there are none now. */
+static bool stream_on(struct exchange *x, bool *suspended)
 {
+    struct response *r = &x->r;
+    for (int steps = 0; x->streamed == r->body.len && !x->stream_ended && steps < STREAM_STEPS_MAX; steps++) {
+        uint64_t seen = atomic_load_explicit(&x->http->wakes, memory_order_acquire);
+        int64_t wake_ns = 0;
+        x->streamed = r->body.len = 0;
+        enum stream_step step = r->stream(x->http->app, r->stream_ctx, &r->body, &wake_ns);
+        x->stream_ended = step == STREAM_END || atomic_load(&x->http->draining);
+        if (step == STREAM_WAIT && !x->stream_ended && r->body.len == 0 && wait_suspend(x, seen, wake_ns)) {
+            *suspended = true;
+            return false;
+        }
+    }
+    return x->streamed < r->body.len;
+}
+
+/* The library asks for bytes when the client can take some. */
+static ssize_t stream_read(void *exchange, uint64_t at, char *to, size_t room)
+{
+    struct exchange *x = exchange;
+    bool suspended = false;
+    (void)at;
+    if (!stream_on(x, &suspended))
+        return x->stream_ended ? MHD_CONTENT_READER_END_OF_STREAM : 0;
+    size_t n = x->r.body.len - x->streamed;
+    n = n < room ? n : room;
+    memcpy(to, x->r.body.data + x->streamed, n);
+    x->streamed += n;
+    conn_deadline(x->conn, REPLY_SECONDS);
+    return (ssize_t)n;
+}
+
+static struct MHD_Response *make_response(struct exchange *x)
+{
+    struct response *r = &x->r;
+    if (r->stream)
+        return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, x, NULL);
     if (r->file < 0)
         return MHD_create_response_from_buffer(r->body.len, r->body.data, MHD_RESPMEM_PERSISTENT);
     struct MHD_Response *m = MHD_create_response_from_fd64(r->file_bytes, r->file);
@@ -169,7 +221,7 @@ static bool add_headers(struct exchange *x, struct MHD_Response *m)
 enum MHD_Result reply_queue(struct exchange *x)
 {
     uint64_t bytes = x->r.file >= 0 ? x->r.file_bytes : x->r.body.len;
-    struct MHD_Response *m = make_response(&x->r);
+    struct MHD_Response *m = make_response(x);
     x->state = EXCHANGE_ANSWERED;
     if (!m)
         return MHD_NO;

@@ -27,6 +27,7 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/jobs", "read", NO_BODY, handle_job_list, "listJobs", JOBS},
     {HTTP_POST, "/api/v1/jobs", "jobs:write", JOB, handle_job_submit, "submitJob", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}", "read", NO_BODY, handle_job_get, "getJob", NONE},
+    {HTTP_GET, "/api/v1/jobs/{id}/events", "read", NO_BODY, handle_job_events, "getJobEvents", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/metrics", "read", NO_BODY, handle_job_metrics, "getJobMetrics", "keys max_points"},
     {HTTP_GET, "/api/v1/jobs/{id}/logs", "read", NO_BODY, handle_job_logs, "getJobLogs", "after limit"},
     {HTTP_GET, "/api/v1/jobs/{id}/recipe", "read", NO_BODY, handle_job_recipe, "getJobRecipe", NONE},

@@ -155,6 +155,14 @@ struct jobs_counters jobs_counters(struct jobs *j)
     return c;
 }
 
+void jobs_on_change(struct jobs *j, void (*fn)(void *ctx), void *ctx)
+{
+    pthread_mutex_lock(&j->lock);
+    j->on_change = fn;
+    j->on_change_ctx = ctx;
+    pthread_mutex_unlock(&j->lock);
+}
+
 void jobs_on_published(struct jobs *j, void (*fn)(void *ctx, const char *kind, const char *id), void *ctx)
 {
     pthread_mutex_lock(&j->lock);

@@ -25,6 +25,8 @@ void engine_changed(struct jobs *j)
 {
     pthread_mutex_lock(&j->lock);
     j->serial++;
+    if (j->on_change)
+        j->on_change(j->on_change_ctx);
     pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);
 }
@@ -34,6 +36,8 @@ void engine_wake(struct jobs *j)
     pthread_mutex_lock(&j->lock);
     j->serial++;
     j->work_serial++;
+    if (j->on_change)
+        j->on_change(j->on_change_ctx);
     pthread_cond_broadcast(&j->wake);
     pthread_cond_broadcast(&j->changed);
     pthread_mutex_unlock(&j->lock);

@@ -75,6 +75,8 @@ struct jobs {
     size_t n_running;
     struct key_in_flight *keys_in_flight;
     uint64_t serial, work_serial;                 /* of all changes; of those that may put a job into the queue */
+    void (*on_change)(void *ctx);
+    void *on_change_ctx;
     void (*on_published)(void *ctx, const char *kind, const char *id);
     void *on_published_ctx;
     struct worker *workers;

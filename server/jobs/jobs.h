@@ -80,6 +80,9 @@ void jobs_wait_change(struct jobs *j, const char *id, int timeout_ms);
 struct jobs_counters { int64_t transitions[JOB_STATES]; int64_t running; };
 struct jobs_counters jobs_counters(struct jobs *j);
 
+/* Called when some job's state or progress changed, by whatever thread changed it, under the engine's lock: it may do no
+ * more than take note.  NULL ends it: nobody is inside any more on return. */
+void jobs_on_change(struct jobs *j, void (*fn)(void *ctx), void *ctx);
 /* Called after a job completed and its artifacts are in place (the registry reloads); may be NULL. */
 void jobs_on_published(struct jobs *j, void (*fn)(void *ctx, const char *kind, const char *id), void *ctx);
 

@@ -88,5 +88,60 @@ again=$(jq -r .id "$folder/body")
 until_state "$again" completed
 [ "$(jq -r .result.sha256 "$folder/body")" = "$sha256" ] || fail "a recipe gives another model"
 
+# ---- Prefer: wait, events
+ask 202 "$jobs" -d '{"kind":"train","spec":{"dataset":"'"$dataset"'","register_as":"long","params":{"epochs":10000,"seed":5,"batch_size":16,"hidden":[256,256]}}}'
+long=$(jq -r .id "$folder/body")
+until_state "$long" running
+begun=$(date +%s)
+ask 200 -H 'Prefer: respond-async, wait=2' "$jobs/$long"
+is '.state == "running"'
+[ "$(date +%s)" -gt "$begun" ] || fail "Prefer: wait=2 did not wait"
+curl -sS -N --max-time 60 "$jobs/$long/events" >"$folder/events" &
+follower=$!
+curl -sS --max-time 60 -H 'Prefer: wait=50' "$jobs/$long" >"$folder/waited" &
+waiter=$!
+for i in $(seq 40); do curl -sS -N --max-time 60 "$jobs/$long/events" >"$folder/many.$i" & done
+sleep 2
+ask 200 "$jobs?limit=1"
+ask 202 -X POST "$jobs/$long:cancel"
+wait $follower || fail "the events did not end"
+wait $waiter || fail "nobody told the waiting request"
+jq -e '.state == "cancelling" or .state == "cancelled"' "$folder/waited" >/dev/null || fail "waited: $(cat "$folder/waited")"
+wait_for_ends=0
+while [ "$wait_for_ends" -lt 100 ] && [ "$(cat "$folder"/many.* | grep -c '^event: end')" -lt 40 ]; do
+    wait_for_ends=$((wait_for_ends + 1))
+    sleep 0.1
+done
+[ "$(cat "$folder"/many.* | grep -c '^event: end')" -eq 40 ] || fail "not all of 40 followers saw the end"
+head -1 "$folder/events" | grep -qx 'retry: 3000' || fail "events begin with $(head -1 "$folder/events")"
+for event in state metric progress end; do
+    grep -qx "event: $event" "$folder/events" || fail "no event $event"
+done
+[ "$(tail -2 "$folder/events" | head -1)" = 'data: {"state":"cancelled"}' ] || fail "the end is $(tail -2 "$folder/events")"
+grep '^data: ' "$folder/events" | sed 's/^data: //' | jq -e . >/dev/null || fail "events are not JSON"
+sed -n 's/^id: //p' "$folder/events" >"$folder/ids"
+sort -nu "$folder/ids" | cmp -s - "$folder/ids" || fail "ids do not rise"
+third=$(sed -n 3p "$folder/ids")
+curl -sS -N --max-time 60 -H "Last-Event-ID: $third" "$jobs/$long/events" | sed -n 's/^id: //p' >"$folder/rest"
+sed 1,3d "$folder/ids" | cmp -s - "$folder/rest" || fail "Last-Event-ID does not go on behind the event"
+ask 204 -H "Last-Event-ID: $(tail -1 "$folder/ids")" "$jobs/$long/events"
+ask 400 -H 'Last-Event-ID: x' "$jobs/$long/events"
+ask 404 "$jobs/job_none/events"
+
+# Who waits does not hold up the stop.
+ask 202 "$jobs" -d '{"kind":"train","spec":{"dataset":"'"$dataset"'","register_as":"longer","params":{"epochs":10000,"seed":5,"batch_size":16,"hidden":[256,256]}}}'
+long=$(jq -r .id "$folder/body")
+until_state "$long" running
+curl -sS -N --max-time 60 "$jobs/$long/events" >"$folder/events" &
+follower=$!
+curl -sS --max-time 60 -H 'Prefer: wait=50' "$jobs/$long" >"$folder/waited" &
+waiter=$!
+sleep 1
+service_stop
+wait $follower || fail "the stop did not end the events in order"
+wait $waiter || fail "the stop left a waiting request without answer"
+jq -e '.state == "running"' "$folder/waited" >/dev/null || fail "waited: $(cat "$folder/waited")"
+service_start
+
 service_stop
 echo "jobs_api: ok"
