@@ -73,7 +73,8 @@ void pq_writer_abort(struct pq_writer *w);                   /* closes and unlin
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
 struct pq_reader;
-/* Borrows `src`, which must outlive the reader.  Columns that cannot be read (deeper nesting, INT96, ...) appear in the
+/* Members of structs, those of Spark's vectors too, are columns with dotted names ("features.values"); where the struct
+ * is null they are.  Borrows `src`, which must outlive the reader.  Columns that cannot be read (structs within lists, maps, INT96, ...) appear in the
  * schema as unsupported and fail only when they are asked for, with the construct named.  Dates and times are read as
  * the integers that are stored, strings as bytes of any kind.
  * Fails: FORMAT, UNSUPPORTED (encrypted footer), RANGE (footer beyond 16 MiB), NOMEM, IO. */

@@ -5,7 +5,7 @@
  *     group x (LIST) { repeated T array }               two levels
  *     group x (LIST) { repeated group * { T * } }       three levels; list.element, bag.array_element, ...
  * all of which are one level of repetition over their element, so the same levels read them all.  The element is a
- * primitive, or once more a list of primitives. */
+ * primitive, or once more a list of primitives.  Structs outside of lists only add definition levels. */
 #include "core/parquet/schema.h"
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
@@ -174,26 +174,92 @@ static const char *set_column(struct schema_column *c, const struct schema_eleme
     return is_map(s) ? "maps" : s->repetition == PARQUET_REPEATED ? "lists of structs" : "structs";
 }
 
+/* A struct is walked into: its members are columns of their own. */
+static bool is_struct(const struct schema_element *s)
+{
+    return s->type < 0 && s->n_children > 0 && s->repetition != PARQUET_REPEATED && !is_list(s) && !is_map(s);
+}
+
+/* The structs around the present element, the root first. */
+struct structs {
+    struct {
+        const char *name;
+        int32_t n_left; /* members not yet walked */
+        int optional;   /* how many of the structs down to this one may be null */
+    } open[PARQUET_SCHEMA_DEPTH_MAX];
+    size_t depth;
+};
+
+/* "outer.inner.leaf": names of the structs within the root, then the column's own. */
+static const char *dotted_name(struct arena *a, const struct structs *s, const char *leaf)
+{
+    size_t n = strlen(leaf) + 1, at = 0;
+    for (size_t i = 1; i < s->depth; i++)
+        n += strlen(s->open[i].name) + 1;
+    char *out = s->depth > 1 ? arena_alloc(a, n, 1) : NULL;
+    if (!out)
+        return s->depth > 1 ? NULL : leaf;
+    for (size_t i = 1; i < s->depth; i++) {
+        size_t len = strlen(s->open[i].name);
+        memcpy(out + at, s->open[i].name, len);
+        out[at + len] = '.';
+        at += len + 1;
+    }
+    memcpy(out + at, leaf, n - at);
+    return out;
+}
+
+static enum status open_struct(struct structs *structs, struct walk *w, struct error *e)
+{
+    const struct schema_element *s = &w->elements[w->at++];
+    bool root = structs->depth == 0;
+    if ((size_t)s->n_children > w->n - w->at)
+        return error_set(e, STATUS_FORMAT, "schema: %s%s claims %d children, %zu elements remain",
+                         root ? "the root" : "group ", root ? "" : s->name, (int)s->n_children, w->n - w->at);
+    if (structs->depth == PARQUET_SCHEMA_DEPTH_MAX)
+        return error_set(e, STATUS_FORMAT, "schema: groups nest deeper than %d", PARQUET_SCHEMA_DEPTH_MAX);
+    structs->open[structs->depth].name = s->name;
+    structs->open[structs->depth].n_left = s->n_children;
+    structs->open[structs->depth].optional = root ? 0 : structs->open[structs->depth - 1].optional + is_optional(s);
+    structs->depth++;
+    return STATUS_OK;
+}
+
+/* The column that begins at the present element. */
+static enum status add_column(struct arena *a, const struct structs *structs, struct walk *w, struct schema_column *out,
+                              struct error *e)
+{
+    const struct schema_element *first = &w->elements[w->at];
+    out->first_leaf = w->n_leaves;
+    TRY(step_over(w, e));
+    out->n_leaves = w->n_leaves - out->first_leaf;
+    out->column.name = dotted_name(a, structs, first->name);
+    if (!out->column.name)
+        return error_set(e, STATUS_NOMEM, "schema: names of columns in structs");
+    out->column.unsupported = set_column(out, first, structs->open[structs->depth - 1].optional);
+    return STATUS_OK;
+}
+
 enum status schema_columns(struct arena *a, const struct schema_element *elements, size_t n_elements,
                            struct schema_column **columns, size_t *n_columns, size_t *n_leaves, struct error *e)
 {
     if (n_elements == 0 || elements[0].type >= 0 || elements[0].n_children < 0)
         return error_set(e, STATUS_FORMAT, "schema: no root group");
-    size_t n = (size_t)elements[0].n_children;
-    if (n > n_elements - 1)
-        return error_set(e, STATUS_FORMAT, "schema: the root claims %zu children, %zu elements remain", n,
-                         n_elements - 1);
-    struct schema_column *out = ARENA_NEW(a, struct schema_column, n);
+    struct walk w = {elements, n_elements, 0, 0};
+    struct structs structs;
+    structs.depth = 0;
+    TRY(open_struct(&structs, &w, e));
+    struct schema_column *out = ARENA_NEW(a, struct schema_column, n_elements);
     if (!out)
-        return error_set(e, STATUS_NOMEM, "schema of %zu columns", n);
-    struct walk w = {elements, n_elements, 1, 0};
-    for (size_t i = 0; i < n; i++) {
-        size_t first = w.at;
-        out[i].first_leaf = w.n_leaves;
-        TRY(step_over(&w, e));
-        out[i].n_leaves = w.n_leaves - out[i].first_leaf;
-        out[i].column.name = elements[first].name;
-        out[i].column.unsupported = set_column(&out[i], &elements[first], 0);
+        return error_set(e, STATUS_NOMEM, "schema of %zu elements", n_elements);
+    size_t n = 0;
+    while (structs.depth > 0) {
+        if (structs.open[structs.depth - 1].n_left-- == 0)
+            structs.depth--;
+        else if (w.at < w.n && is_struct(&elements[w.at]))
+            TRY(open_struct(&structs, &w, e));
+        else
+            TRY(add_column(a, &structs, &w, &out[n++], e));
     }
     if (w.at != n_elements)
         return error_set(e, STATUS_FORMAT, "schema: %zu elements lie outside the tree", n_elements - w.at);

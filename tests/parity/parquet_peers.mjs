@@ -197,13 +197,13 @@ async function duckFiles() {
 // Encodings and constructs that are refused must be named, and must not hinder the other columns.
 async function duckRefusals() {
   const path = join(folder, 'duck_refused.parquet')
-  await duck.run(`COPY (SELECT i::INTEGER AS plain, [[[i, 1]]] AS nested, [[i], NULL] AS null_list, {'a': i, 'b': 2} AS struct, MAP {i: 'x'} AS map,
+  await duck.run(`COPY (SELECT i::INTEGER AS plain, [[[i, 1]]] AS nested, [[i], NULL] AS null_list, MAP {i: 'x'} AS map,
     [{'a': i}] AS structs, (i / 3)::DECIMAL(9, 2) AS "decimal", uuid() AS uuid, [1, NULL] AS null_element FROM range(50) t(i))
     TO '${path}' (FORMAT parquet)`)
   await test('constructs of DuckDB that are refused by name', () => {
     const row = dump(path)[7]
     assert.equal(row.plain, '7')
-    for (const [name, why] of Object.entries({ nested: 'lists nested deeper', null_list: 'null element', struct: 'structs', map: 'maps', structs: 'lists of structs',
+    for (const [name, why] of Object.entries({ nested: 'lists nested deeper', null_list: 'null element', map: 'maps', structs: 'lists of structs',
       decimal: 'DECIMAL', uuid: 'FIXED_LEN_BYTE_ARRAY', null_element: 'null element' })) {
       assert.match(row[name], new RegExp(`^!.*${why}`))
     }
@@ -228,6 +228,20 @@ async function duckVersion2() {
   }
   await duck.run(`COPY (${query}) TO '${path}' (FORMAT parquet, COMPRESSION brotli)`)
   await test('brotli is refused by name', () => assert.match(dump(path)[7].delta, /^!.*BROTLI/))
+}
+
+// Spark's vectors as DuckDB writes the same struct: dense ones are `values` alone, sparse ones have indices too.
+async function duckStructs() {
+  const path = join(folder, 'duck_structs.parquet')
+  const query = `SELECT i AS plain, CASE WHEN i % 5 = 0 THEN NULL ELSE {'type': (i % 2)::TINYINT,
+    'size': CASE WHEN i % 2 = 1 THEN NULL ELSE 9::INTEGER END,
+    'indices': CASE WHEN i % 2 = 1 THEN NULL ELSE list_transform(range(i % 4), k -> (2 * k)::INTEGER) END,
+    'values': list_transform(range(i % 4), k -> k / 3 + i)} END AS features,
+    {'a': {'b': CASE WHEN i % 3 = 0 THEN NULL ELSE {'c': 'x' || i} END}} AS outer FROM range(5000) t(i)`
+  const expected = `SELECT plain, features.type AS "features.type", features.size AS "features.size",
+    features.indices AS "features.indices", features.values AS "features.values", "outer".a.b.c AS "outer.a.b.c" FROM (${query})`
+  await duck.run(`COPY (${query}) TO '${path}' (FORMAT parquet, ROW_GROUP_SIZE 2048)`)
+  await test('members of structs of DuckDB', async () => sameRows(dump(path), await duckRows(expected)))
 }
 
 // hyparquet-writer writes data pages v2, and lists of any shape that a schema describes.
@@ -304,6 +318,7 @@ await ours()
 await duckFiles()
 await duckRefusals()
 await duckVersion2()
+await duckStructs()
 await hyFlat()
 await hyLists()
 await hyNested()

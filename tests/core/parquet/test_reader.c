@@ -242,6 +242,40 @@ static void test_levels_that_fit_no_list_of_lists_are_refused(void **state)
     }
 }
 
+/* ---- structs ------------------------------------------------------------------------------------------------ */
+
+static void test_a_null_struct_makes_its_members_null(void **state)
+{
+    (void)state;
+    struct forge f;
+    struct opened o;
+    forge_begin(&f, I32);
+    forge_element(&f, "s", -1, OPTIONAL, -1, 1);
+    forge_element(&f, "size", I32, OPTIONAL, -1, 0);
+    forge_levels(&f, "0212", 2, false); /* the struct is null; a value; the member is null; a value */
+    FORGE_VALUES(&f, int32_t, 5, 6);
+    forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 4);
+    rows(&f, 4);
+    read_forged(&o, &f);
+    assert_int_equal(pq_column_find(o.reader, "s.size"), 0);
+    assert_memory_equal(o.v.data, ((int32_t[]){0, 5, 0, 6}), 16);
+    assert_memory_equal(o.v.null, ((uint8_t[]){1, 0, 1, 0}), 4);
+    close_opened(&o);
+    forge_begin(&f, F32);
+    forge_element(&f, "s", -1, OPTIONAL, -1, 1);
+    forge_list_schema(&f, F32, OPTIONAL, REQUIRED); /* definitions: 0 null struct, 1 null list, 2 empty, 3 value */
+    forge_levels(&f, "00001", 1, false);
+    forge_levels(&f, "01233", 2, false);
+    FORGE_VALUES(&f, float, 1, 2);
+    forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 5);
+    rows(&f, 4);
+    read_forged(&o, &f);
+    assert_int_equal(pq_column_find(o.reader, "s.x"), 0);
+    assert_memory_equal(o.v.offsets, ((uint64_t[]){0, 0, 0, 0, 2}), 40);
+    assert_memory_equal(o.v.null, ((uint8_t[]){1, 1, 0, 0}), 4);
+    close_opened(&o);
+}
+
 /* ---- dictionaries and encodings ------------------------------------------------------------------------------ */
 
 /* Indices 0 2 1 2 2 2 2 2 2 2 2 as width byte, a packed group and a run. */
@@ -441,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_levels_that_fit_no_list_are_refused),
         cmocka_unit_test(test_lists_of_lists_with_null_and_empty_rows_go_on_over_pages),
         cmocka_unit_test(test_levels_that_fit_no_list_of_lists_are_refused),
+        cmocka_unit_test(test_a_null_struct_makes_its_members_null),
         cmocka_unit_test(test_dictionaries_of_both_names_are_read),
         cmocka_unit_test(test_a_dictionary_of_one_value_needs_no_bits),
         cmocka_unit_test(test_damaged_dictionaries_are_refused),

@@ -145,7 +145,6 @@ static void test_unsupported_constructs_are_named(void **state)
     assert_string_equal(COLUMN_OF(&a, leaf("x", R, 7)).column.unsupported, "FIXED_LEN_BYTE_ARRAY values");
     assert_string_equal(COLUMN_OF(&a, decimal).column.unsupported, "DECIMAL values");
     assert_non_null(strstr(COLUMN_OF(&a, leaf("x", R, 77)).column.unsupported, "unknown to this version"));
-    assert_string_equal(COLUMN_OF(&a, group("x", O, -1, 1), leaf("a", R, 1)).column.unsupported, "structs");
     assert_string_equal(COLUMN_OF(&a, group("x", O, -1, 0)).column.unsupported, "structs");
     assert_string_equal(COLUMN_OF(&a, group("x", M, -1, 1), leaf("a", R, 1)).column.unsupported, "lists of structs");
     assert_string_equal(COLUMN_OF(&a, group("x", O, PARQUET_MAP, 1), group("key_value", M, -1, 2), leaf("key", R, 1),
@@ -182,7 +181,7 @@ static void test_leaves_are_counted_past_unsupported_columns(void **state)
     struct arena a;
     struct schema_column *c;
     size_t n_columns, n_leaves;
-    const struct schema_element all[] = {group("root", -1, -1, 3), group("s", O, -1, 2),    leaf("a", R, 1),
+    const struct schema_element all[] = {group("root", -1, -1, 3), group("s", M, -1, 2),    leaf("a", R, 1),
                                          group("t", O, -1, 2),     leaf("b", R, 1),         leaf("d", R, 1),
                                          leaf("x", R, 1),          group("empty", O, -1, 0)};
     arena_init(&a, 1 << 20);
@@ -192,6 +191,81 @@ static void test_leaves_are_counted_past_unsupported_columns(void **state)
     assert_int_equal(c[0].n_leaves, 3);
     assert_int_equal(c[1].first_leaf, 3);
     assert_int_equal(c[2].n_leaves, 0);
+    arena_fini(&a);
+}
+
+/* As Spark stores its vectors: columns of their own, with the struct's definition level below theirs. */
+static void test_members_of_structs_are_columns_with_dotted_names(void **state)
+{
+    (void)state;
+    struct error e;
+    struct arena a;
+    struct schema_column *c;
+    size_t n_columns, n_leaves;
+    struct schema_element type = leaf("type", R, PARQUET_INT32);
+    type.converted = PARQUET_INT_8;
+    const struct schema_element all[] = {group("root", -1, -1, 4),
+                                         group("features", O, -1, 4),
+                                         type,
+                                         leaf("size", O, PARQUET_INT32),
+                                         group("indices", O, PARQUET_LIST, 1),
+                                         group("list", M, -1, 1),
+                                         leaf("element", R, PARQUET_INT32),
+                                         group("values", O, PARQUET_LIST, 1),
+                                         group("list", M, -1, 1),
+                                         leaf("element", R, PARQUET_DOUBLE),
+                                         group("required", R, -1, 1),
+                                         group("optional", O, -1, 2),
+                                         leaf("bare", M, PARQUET_FLOAT),
+                                         group("m", O, PARQUET_MAP, 1),
+                                         group("key_value", M, -1, 1),
+                                         leaf("key", R, 1),
+                                         leaf("last", R, PARQUET_FLOAT),
+                                         group("empty", O, -1, 0)};
+    arena_init(&a, 1 << 20);
+    assert_ok(schema_columns(&a, all, ARRAY_LEN(all), &c, &n_columns, &n_leaves, &e), &e);
+    static const char *const names[] = {
+        "features.type",        "features.size", "features.indices", "features.values", "required.optional.bare",
+        "required.optional.m", "last",          "empty"};
+    assert_int_equal(n_columns, ARRAY_LEN(names));
+    assert_int_equal(n_leaves, 7);
+    for (size_t i = 0; i < n_columns; i++) {
+        assert_string_equal(c[i].column.name, names[i]);
+        assert_int_equal(c[i].first_leaf, i);
+    }
+    assert_levels(&c[0], 0, 1, 0, -1, -1);
+    assert_int_equal(c[0].column.bits, 8);
+    assert_true(c[0].column.optional);
+    assert_levels(&c[1], 0, 2, 1, -1, -1);
+    assert_levels(&c[3], 1, 3, 1, 2, -1);
+    assert_levels(&c[4], 1, 2, 0, 1, -1);
+    assert_string_equal(c[5].column.unsupported, "maps");
+    assert_levels(&c[6], 0, 0, -1, -1, -1);
+    assert_string_equal(c[7].column.unsupported, "structs");
+    arena_fini(&a);
+}
+
+static void test_lists_of_lists_have_levels_for_each_optional_part(void **state)
+{
+    (void)state;
+    struct arena a;
+    arena_init(&a, 1 << 20);
+    const struct schema_element middle = group("list", M, -1, 1);
+    for (int bits = 0; bits < 8; bits++) {
+        int outer = bits & 1, inner = bits >> 1 & 1, element = bits >> 2 & 1;
+        struct schema_column c = COLUMN_OF(&a, group("x", outer ? O : R, PARQUET_LIST, 1), middle,
+                                           group("element", inner ? O : R, PARQUET_LIST, 1), middle,
+                                           leaf("element", element ? O : R, PARQUET_FLOAT));
+        assert_levels(&c, 2, (unsigned)(2 + outer + inner + element), outer - 1, outer,
+                      element ? outer + inner + 2 : -1);
+        assert_int_equal(c.column.depth, 2);
+        assert_int_equal(c.levels.null_list, inner ? outer + 1 : -1);
+        assert_int_equal(c.levels.empty_list, outer + inner + 1);
+    }
+    struct schema_column c = COLUMN_OF(&a, group("x", O, PARQUET_LIST, 1), group("array", M, PARQUET_LIST, 1),
+                                       leaf("array", M, PARQUET_FLOAT)); /* two levels twice */
+    assert_levels(&c, 2, 3, 0, 1, -1);
+    assert_int_equal(c.levels.empty_list, 2);
     arena_fini(&a);
 }
 
@@ -265,6 +339,8 @@ int main(void)
         cmocka_unit_test(test_integer_annotations_of_both_generations_are_understood),
         cmocka_unit_test(test_unsupported_constructs_are_named),
         cmocka_unit_test(test_leaves_are_counted_past_unsupported_columns),
+        cmocka_unit_test(test_members_of_structs_are_columns_with_dotted_names),
+        cmocka_unit_test(test_lists_of_lists_have_levels_for_each_optional_part),
         cmocka_unit_test(test_trees_that_do_not_fit_are_refused),
         cmocka_unit_test(test_columns_that_cannot_be_written_are_refused),
     };
