@@ -15,6 +15,7 @@ handler_fn handle_metrics;                                                      
 handler_fn handle_job_kinds;                                                         /* job_kinds.c */
 handler_fn handle_job_submit, handle_job_list, handle_job_get, handle_job_cancel, handle_job_retry;        /* jobs.c */
 handler_fn handle_job_metrics, handle_job_logs, handle_job_recipe;                   /* job_watch.c */
+handler_fn handle_job_delete;                                                        /* jobs.c */
 handler_fn handle_job_events;                                                        /* job_events.c */
 handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
 handler_fn handle_dataset_list, handle_dataset_get, handle_dataset_histogram, handle_dataset_delete;      /* datasets.c */

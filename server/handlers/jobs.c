@@ -18,9 +18,58 @@ static void respond_job(struct app *app, struct request *q, struct response *r, 
         respond_json_tagged(q, r, jobs_to_json(&row));
 }
 
+/* A boolean of the query; false: already answered. */
+static bool query_bool(struct request *q, struct response *r, const char *name, bool *out)
+{
+    const char *text = request_query(q, name);
+    *out = text && strcmp(text, "true") == 0;
+    if (!text || *out || strcmp(text, "false") == 0)
+        return true;
+    respond_problem(q, r, "invalid_query", NULL, "%s is true or false.", name);
+    return false;
+}
+
+/* What would be submitted, defaults and all. */
+static struct json *check_to_json(const struct job_new *job)
+{
+    struct json *v = json_new_object();
+    json_set(v, "valid", json_new_bool(true));
+    json_set(v, "kind", json_new_string(job->kind));
+    json_set(v, "spec", stored_json(job->spec));
+    json_set(v, "spec_sha256", json_new_string(job->spec_sha256));
+    json_set(v, "priority", json_new_i64(job->priority));
+    json_set(v, "max_attempts", json_new_i64(job->max_attempts));
+    json_set(v, "tags", job->tags ? stored_json(job->tags) : json_new_array());
+    return v;
+}
+
+static void respond_check(struct app *app, struct request *q, struct response *r)
+{
+    struct json_problems problems = {.n = 0};
+    struct job_new job;
+    struct json *body;
+    struct error e;
+    if (!request_json(q, r, false, &body))
+        return;
+    enum status s = jobs_check(app->jobs, &q->arena, body, &job, &problems, &e);
+    json_free(body);
+    if (s == STATUS_OK)
+        respond_json(q, r, 200, check_to_json(&job));
+    else if (s == STATUS_ARGUMENT)
+        respond_problem(q, r, "invalid_request", &problems, "%s", e.text);
+    else
+        respond_error(q, r, &e);
+}
+
 void handle_job_submit(struct app *app, struct request *q, struct response *r)
 {
-    respond_submission(app, q, r, jobs_accept, "/api/v1/jobs");
+    bool dry_run;
+    if (!query_bool(q, r, "dry_run", &dry_run))
+        return;
+    if (dry_run)
+        respond_check(app, q, r);
+    else
+        respond_submission(app, q, r, jobs_accept, "/api/v1/jobs");
 }
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
@@ -151,7 +200,22 @@ void handle_job_cancel(struct app *app, struct request *q, struct response *r)
 
 void handle_job_retry(struct app *app, struct request *q, struct response *r)
 {
+    static const char *const places[] = {"checkpoint", "start", NULL};
+    struct wanted { int from; } wanted;
+    const struct field fields[] = {FIELD_ENUM(struct wanted, from, places), FIELD_END};
     struct error e;
-    if (action_body_is_empty(q, r))
-        respond_action(app, q, r, jobs_retry(app->jobs, q->params[0], &e), &e);
+    if (!request_fields(q, r, true, fields, &wanted))
+        return;
+    enum status s = wanted.from ? jobs_retry_from_start(app->jobs, q->params[0], &e)
+                                : jobs_retry(app->jobs, q->params[0], &e);
+    respond_action(app, q, r, s, &e);
+}
+
+void handle_job_delete(struct app *app, struct request *q, struct response *r)
+{
+    struct error e;
+    if (jobs_delete(app->jobs, q->params[0], &e) == STATUS_OK)
+        respond_empty(r, 204);
+    else
+        respond_error(q, r, &e);
 }

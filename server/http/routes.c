@@ -25,8 +25,9 @@ const struct route routes[] = {
 
     {HTTP_GET, "/api/v1/job-kinds", "read", NO_BODY, handle_job_kinds, "listJobKinds", NONE},
     {HTTP_GET, "/api/v1/jobs", "read", NO_BODY, handle_job_list, "listJobs", JOBS},
-    {HTTP_POST, "/api/v1/jobs", "jobs:write", JOB, handle_job_submit, "submitJob", NONE},
+    {HTTP_POST, "/api/v1/jobs", "jobs:write", JOB, handle_job_submit, "submitJob", "dry_run"},
     {HTTP_GET, "/api/v1/jobs/{id}", "read", NO_BODY, handle_job_get, "getJob", NONE},
+    {HTTP_DELETE, "/api/v1/jobs/{id}", "jobs:admin", NO_BODY, handle_job_delete, "deleteJob", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/events", "read", NO_BODY, handle_job_events, "getJobEvents", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/metrics", "read", NO_BODY, handle_job_metrics, "getJobMetrics", "keys max_points"},
     {HTTP_GET, "/api/v1/jobs/{id}/logs", "read", NO_BODY, handle_job_logs, "getJobLogs", "after limit"},

@@ -93,7 +93,14 @@ static enum status wait_for_worker(struct jobs *j, const char *id, struct error 
     }
 }
 
-static enum status retry_locked(struct jobs *j, const char *id, struct error *e)
+static enum status remove_work(struct jobs *j, const char *id, struct error *e)
+{
+    char folder[4096];
+    engine_work_dir(j, id, folder);
+    return file_remove_tree(folder, e);
+}
+
+static enum status retry_locked(struct jobs *j, const char *id, bool from_start, struct error *e)
 {
     struct arena a;
     struct job_row row;
@@ -102,21 +109,65 @@ static enum status retry_locked(struct jobs *j, const char *id, struct error *e)
     enum status s = store_job_get(j->store, &a, id, &row, e);
     if (s == STATUS_OK && (row.state == JOB_RUNNING || row.state == JOB_CANCELLING))
         s = error_set(e, STATUS_CONFLICT, "job %s is %s: cancel it first", id, job_state_name(row.state));
+    /* A retryable job may be taken in any moment, folder and all. */
+    if (s == STATUS_OK && from_start && row.state != JOB_CANCELLED && row.state != JOB_DISCARDED)
+        s = error_set(e, STATUS_CONFLICT, "job %s is %s: only cancelled and discarded jobs begin from the start", id,
+                      job_state_name(row.state));
     arena_fini(&a);
     TRY(s);
     TRY(wait_for_worker(j, id, e));
+    if (from_start)
+        TRY(remove_work(j, id, e));                    /* units without their folder are forgotten when it runs */
     TRY(store_job_retry(j->store, id, &state, e));
     engine_count(j, state);
     return STATUS_OK;
 }
 
-enum status jobs_retry(struct jobs *j, const char *id, struct error *e)
+static enum status retry_from(struct jobs *j, const char *id, bool from_start, struct error *e)
 {
     pthread_mutex_lock(&j->files);
-    enum status s = retry_locked(j, id, e);
+    enum status s = retry_locked(j, id, from_start, e);
     pthread_mutex_unlock(&j->files);
     if (s == STATUS_OK)
         engine_wake(j);
+    return s;
+}
+
+enum status jobs_retry(struct jobs *j, const char *id, struct error *e)
+{
+    return retry_from(j, id, false, e);
+}
+
+enum status jobs_retry_from_start(struct jobs *j, const char *id, struct error *e)
+{
+    return retry_from(j, id, true, e);
+}
+
+static enum status delete_locked(struct jobs *j, const char *id, struct error *e)
+{
+    struct error why;
+    TRY(wait_for_worker(j, id, e));
+    TRY(store_job_delete(j->store, id, e));
+    if (remove_work(j, id, &why) != STATUS_OK)
+        log_line(LOG_WARN, "job %s is deleted, its work folder stays: %s", id, why.text);
+    return STATUS_OK;
+}
+
+enum status jobs_delete(struct jobs *j, const char *id, struct error *e)
+{
+    struct arena a;
+    struct job_row row;
+    arena_init(&a, 256 << 20);
+    enum status s = store_job_get(j->store, &a, id, &row, e);
+    if (s == STATUS_OK && !job_state_final(row.state))
+        s = error_set(e, STATUS_CONFLICT, "job %s is %s: cancel it first", id, job_state_name(row.state));
+    arena_fini(&a);
+    TRY(s);
+    pthread_mutex_lock(&j->files);
+    s = delete_locked(j, id, e);
+    pthread_mutex_unlock(&j->files);
+    if (s == STATUS_OK)
+        engine_changed(j);
     return s;
 }
 

@@ -56,12 +56,21 @@ enum status jobs_accept(struct jobs *j, struct arena *a, const struct json *body
 enum status jobs_accept_pipeline(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
                                  struct submit_answer *out, struct json_problems *problems, struct error *e) MUST_USE;
 
+/* Checks a job's body as jobs_submit does and inserts nothing: what would be, in `a`, without id. */
+enum status jobs_check(struct jobs *j, struct arena *a, const struct json *body, struct job_new *out,
+                       struct json_problems *problems, struct error *e) MUST_USE;
+
 /* Idempotent on a cancelled job; CONFLICT on completed or discarded.  What runs is told at once and stops soon after. */
 enum status jobs_cancel(struct jobs *j, const char *id, struct error *e) MUST_USE;
 /* From cancelled, discarded, retryable back to available (pending while needs are unmet); dependents that were cancelled
  * because of it wait again.  Committed units are kept: all of a discarded or retryable job, none of a cancelled one,
  * whose work folder is gone.  CONFLICT in other states. */
 enum status jobs_retry(struct jobs *j, const char *id, struct error *e) MUST_USE;
+/* The same without what was done: from the beginning.  Only from cancelled and discarded. */
+enum status jobs_retry_from_start(struct jobs *j, const char *id, struct error *e) MUST_USE;
+/* Forgets a final job: row, events, metrics, work folder; what it published stays.  CONFLICT while it is not final, or
+ * while a job that needs it is not. */
+enum status jobs_delete(struct jobs *j, const char *id, struct error *e) MUST_USE;
 /* A row with the live progress of this process folded in. */
 enum status jobs_get(struct jobs *j, struct arena *a, const char *id, struct job_row *out, struct error *e) MUST_USE;
 /* The API's job object. */

@@ -202,6 +202,16 @@ enum status jobs_submit(struct jobs *j, const struct json *body, char id[40], st
     return submit(j, NULL, body, NULL, id, NULL, problems, e);
 }
 
+enum status jobs_check(struct jobs *j, struct arena *a, const struct json *body, struct job_new *out,
+                       struct json_problems *problems, struct error *e)
+{
+    *out = (struct job_new){.id = NULL};
+    if (json_type_of(body) == JSON_OBJECT_)
+        return read_job(j, a, body, out, problems, e);
+    json_problem_add(problems, "", "type", "must be an object, not %s", json_type_name(json_type_of(body)));
+    return error_set(e, STATUS_ARGUMENT, "a job is an object {kind, spec}");
+}
+
 enum status jobs_accept(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
                         struct submit_answer *out, struct json_problems *problems, struct error *e)
 {

@@ -272,3 +272,25 @@ enum status store_job_retry(struct store *s, const char *id, enum job_state *sta
     *state = x.state;
     return st;
 }
+
+static enum status delete_job(struct store *s, void *ctx, struct error *e)
+{
+    const char *id = ctx;
+    enum job_state state;
+    int64_t n_waiting;
+    TRY(state_of(&s->writer, id, &state, e));
+    if (!job_state_final(state))
+        return error_set(e, STATUS_CONFLICT, "job %s is %s: cancel it first", id, job_state_name(state));
+    TRY(DB_NUMBER(&s->writer, 0, &n_waiting, e,
+                  "SELECT count(*) FROM job_needs n JOIN jobs down ON down.id = n.job_id WHERE n.need_id = ?1"
+                  " AND down.state NOT IN ('completed', 'cancelled', 'discarded')",
+                  db_text(id)));
+    if (n_waiting > 0)
+        return error_set(e, STATUS_CONFLICT, "%lld jobs that need job %s are not final", (long long)n_waiting, id);
+    return DB_RUN(&s->writer, NULL, e, "DELETE FROM jobs WHERE id = ?1", db_text(id));
+}
+
+enum status store_job_delete(struct store *s, const char *id, struct error *e)
+{
+    return store_write(s, delete_job, (void *)(uintptr_t)id, e);
+}

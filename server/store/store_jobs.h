@@ -116,6 +116,9 @@ enum status store_job_cancelled(struct store *s, const char *id, const char *tok
  * whether it was something else.  CONFLICT on completed or discarded, NOTFOUND. */
 enum status store_job_cancel(struct store *s, const char *id, const char *upstream_error, enum job_state *state,
                              bool *changed, struct error *e) MUST_USE;
+/* Deletes a final job whose dependents are all final, and all that the store has of it but its artifacts and answers.
+ * CONFLICT, NOTFOUND. */
+enum status store_job_delete(struct store *s, const char *id, struct error *e) MUST_USE;
 /* cancelled, discarded and retryable become available, or pending while needs are unmet; dependents that were cancelled
  * because of it are pending again.  CONFLICT in any other state, or when a need has failed itself. */
 enum status store_job_retry(struct store *s, const char *id, enum job_state *state, struct error *e) MUST_USE;

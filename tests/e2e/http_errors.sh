@@ -93,7 +93,7 @@ has "too large" '.limit_bytes == 1048576'
 refuses "escaped NUL" 400 malformed_request "$base/healthz%00z"
 refuses "unknown query" 400 invalid_query "$base/api/v1/jobs?limt=3"
 refuses "query where none is taken" 400 invalid_query "$base/api/v1/recipes/topology-1?x=1"
-refuses "dry run" 400 invalid_query "$base/api/v1/jobs?dry_run=true" -d '{"kind":"train","spec":{"dataset":"ds_1"}}'
+refuses "dry run" 400 invalid_query "$base/api/v1/jobs?dry_run=maybe" -d '{"kind":"train","spec":{"dataset":"ds_1"}}'
 refuses "bad limit" 400 invalid_query "$base/api/v1/jobs?limit=0"
 refuses "bad state" 400 invalid_query "$base/api/v1/jobs?state=sleeping"
 refuses "bad cursor" 400 invalid_cursor "$base/api/v1/jobs?cursor=xyz"

@@ -128,6 +128,25 @@ ask 204 -H "Last-Event-ID: $(tail -1 "$folder/ids")" "$jobs/$long/events"
 ask 400 -H 'Last-Event-ID: x' "$jobs/$long/events"
 ask 404 "$jobs/job_none/events"
 
+# ---- dry run, retry from the start, delete
+ask 200 "$jobs?dry_run=true" -d '{"kind":"features","spec":{"dataset":"ds_none"}}'
+is '.valid and .spec.recipe == "topology-1" and (.spec_sha256 | length) == 64 and .tags == []'
+ask 422 "$jobs?dry_run=true" -d '{"kind":"features","spec":{"datset":"ds_none"}}'
+ask 200 "$jobs?kind=features&limit=1"
+is '.items[0].spec.dataset != "ds_none"'
+ask 409 -X POST "$jobs/$train:retry" -d '{"from":"start"}'
+ask 422 -X POST "$jobs/$train:retry" -d '{"from":"end"}'
+ask 202 -X POST "$jobs/$long:retry" -d '{"from":"start"}'
+until_state "$long" running
+ask 409 -X DELETE "$jobs/$long"
+ask 202 -X POST "$jobs/$long:cancel"
+until_state "$long" cancelled
+ask 204 -X DELETE "$jobs/$long"
+ask 404 "$jobs/$long"
+ask 404 -X DELETE "$jobs/$long"
+ask 404 "$jobs/$long/events"
+[ ! -e "$folder/data/work/$long" ] || fail "a deleted job's work folder is still there"
+
 # Who waits does not hold up the stop.
 ask 202 "$jobs" -d '{"kind":"train","spec":{"dataset":"'"$dataset"'","register_as":"longer","params":{"epochs":10000,"seed":5,"batch_size":16,"hidden":[256,256]}}}'
 long=$(jq -r .id "$folder/body")

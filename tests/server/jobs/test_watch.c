@@ -200,6 +200,63 @@ static void test_a_step_has_a_recipe_once_its_references_are_resolved(void **sta
     json_free(recipe);
 }
 
+/* ---- leaving and beginning anew ---------------------------------------------------------------------------------------- */
+
+static int64_t n_units(struct fixture *f, const char *id)
+{
+    bool done[16];
+    int64_t n;
+    OK(store_units_committed(f->s, id, 0, 16, done, &n, &f->e));
+    return n;
+}
+
+static void test_a_job_can_begin_from_the_start_when_it_is_final(void **state)
+{
+    struct fixture *f = *state;
+    start(f, 1);
+    const char *id = submit(f, "{\"kind\":\"sum\",\"spec\":{\"units\":3,\"fail_unit\":2,\"fails_with\":\"format\"}}");
+    wait_for(f, id, JOB_DISCARDED);
+    assert_int_equal(n_units(f, id), 2);
+    IS(jobs_retry_from_start(f->j, "job_none", &f->e), STATUS_NOTFOUND);
+    int before = atomic_load(&fake.units);
+    OK(jobs_retry_from_start(f->j, id, &f->e));
+    /* The count of its tries is gone with its folder, so that it fails as it did at first, after the same three units. */
+    while (atomic_load(&fake.units) < before + 3 || !job_state_final(look(f, id).state))
+        jobs_wait_change(f->j, id, 50);
+    assert_int_equal(look(f, id).state, JOB_DISCARDED);
+    OK(jobs_retry(f->j, id, &f->e));
+    assert_int_equal(sum_of(f, id), fake_sum(1, 3));
+    IS(jobs_retry_from_start(f->j, id, &f->e), STATUS_CONFLICT);
+}
+
+static void test_a_final_job_can_be_deleted_with_all_that_was_kept_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct job_event *rows;
+    struct json *body;
+    struct field_list ids;
+    char pipeline_id[40];
+    static const char text[] = "{\"steps\":[{\"id\":\"a\",\"kind\":\"sum\",\"spec\":{\"units\":0}},"
+                               "{\"id\":\"b\",\"kind\":\"use\",\"needs\":[\"a\"],\"spec\":{\"units\":3}}]}";
+    atomic_store(&fake.gate, 1);
+    start(f, 1);
+    OK(json_parse(text, strlen(text), &body, &f->e));
+    OK(jobs_submit_pipeline(f->j, body, pipeline_id, &ids, &f->a, &f->problems, &f->e));
+    json_free(body);
+    const char *a = ((const char *const *)ids.items)[0], *b = ((const char *const *)ids.items)[1];
+    wait_for(f, b, JOB_RUNNING);
+    IS(jobs_delete(f->j, b, &f->e), STATUS_CONFLICT);
+    IS(jobs_delete(f->j, a, &f->e), STATUS_CONFLICT);      /* b needs it, and is not final */
+    atomic_store(&fake.gate, 0);
+    wait_for(f, b, JOB_COMPLETED);
+    OK(jobs_delete(f->j, a, &f->e));
+    OK(jobs_delete(f->j, b, &f->e));
+    IS(jobs_delete(f->j, b, &f->e), STATUS_NOTFOUND);
+    assert_int_equal(events_of(f, b, NULL, &rows), 0);
+    assert_int_equal(n_units(f, b), 0);
+    assert_false(exists(work_dir_of(b, f)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +267,8 @@ int main(void)
         TEST(test_of_a_jobs_lines_the_newest_stay),
         TEST(test_a_recipe_says_what_was_read_and_can_be_submitted_again),
         TEST(test_a_step_has_a_recipe_once_its_references_are_resolved),
+        TEST(test_a_job_can_begin_from_the_start_when_it_is_final),
+        TEST(test_a_final_job_can_be_deleted_with_all_that_was_kept_of_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
