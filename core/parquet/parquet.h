@@ -102,5 +102,9 @@ enum status pq_read(struct pq_reader *r, size_t group, size_t column, struct pq_
  * rounded outwards to doubles; NaNs are no bounds and may be there besides.  Empty lists count as nulls. */
 struct pq_statistics { bool present; double min, max; int64_t nulls; };          /* nulls -1: not stated */
 struct pq_statistics pq_stats(const struct pq_reader *r, size_t group, size_t column);
+/* Whether a value in [lo, hi] may be in a column of a row group, as far as its statistics tell: false lets the caller
+ * pass the group by.  Without statistics, of strings, and where lo or hi is NaN it is true; nulls and NaNs are no values
+ * of any range. */
+bool pq_group_may_contain(const struct pq_reader *r, size_t group, size_t column, double lo, double hi);
 
 #endif

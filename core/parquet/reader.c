@@ -178,6 +178,12 @@ struct pq_statistics pq_stats(const struct pq_reader *r, size_t group, size_t co
     return statistics_read(&chunk_of(r, group, column)->statistics, &c->column, ordered);
 }
 
+bool pq_group_may_contain(const struct pq_reader *r, size_t group, size_t column, double lo, double hi)
+{
+    struct pq_statistics s = pq_stats(r, group, column);
+    return !s.present || !(s.max < lo || s.min > hi);
+}
+
 /* ---- reading a column ------------------------------------------------------------------------------------ */
 
 void pq_limit(struct pq_reader *r, size_t bytes)

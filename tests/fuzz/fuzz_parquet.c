@@ -59,7 +59,7 @@ static void read_everything(struct pq_reader *r)
         for (size_t i = 0; i < n_columns && i < 32; i++) {
             struct pq_values v;
             struct pq_statistics s = pq_stats(r, g, i);
-            check(!s.present || s.min <= s.max);
+            check(!s.present || (s.min <= s.max && pq_group_may_contain(r, g, i, s.min, s.min)));
             if (pq_read(r, g, i, &v, &e) == STATUS_OK)
                 check_column(pq_column_at(r, i), &v, pq_row_group_rows(r, g));
             else

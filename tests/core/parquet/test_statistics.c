@@ -211,6 +211,46 @@ static void test_deprecated_bounds_count_for_signed_types_only(void **state)
     }
 }
 
+/* ---- passing groups by ----------------------------------------------------------------------------------------- */
+
+static bool may_contain(struct forge *f, double lo, double hi)
+{
+    struct opened o;
+    assert_ok(open_bytes(&o, f->file.data, f->file.len), &o.e);
+    bool may = pq_group_may_contain(o.reader, 0, 0, lo, hi);
+    close_opened(&o);
+    return may;
+}
+
+static void test_a_group_is_passed_by_only_when_its_bounds_exclude_the_range(void **state)
+{
+    (void)state;
+    struct forge f;
+    forge_bounds(&f, F32, BYTES(float, -1.5f), BYTES(float, 2.5f));
+    forge_finish(&f);
+    assert_true(may_contain(&f, 0, 1));
+    assert_true(may_contain(&f, -100, 100));
+    assert_true(may_contain(&f, 2.5, 9)); /* bounds are values */
+    assert_true(may_contain(&f, -INFINITY, -1.5));
+    assert_false(may_contain(&f, 2.6, INFINITY));
+    assert_false(may_contain(&f, -INFINITY, -1.6));
+    assert_true(may_contain(&f, NAN, NAN));
+    forge_end(&f);
+    forge_bounds(&f, F32, BYTES(float, 0.0f), BYTES(float, 0.0f));
+    forge_finish(&f);
+    assert_true(may_contain(&f, -0.0, -0.0));
+    forge_end(&f);
+    forge_bounds(&f, PARQUET_INT64, BYTES(int64_t, (1ll << 53) + 1), BYTES(int64_t, (1ll << 53) + 1));
+    forge_finish(&f); /* a value that is no double is found on both sides of it */
+    assert_true(may_contain(&f, 0x1p53, 0x1p53) && may_contain(&f, 0x1p53 + 2, 0x1p53 + 2));
+    assert_false(may_contain(&f, 0x1p53 + 4, INFINITY));
+    forge_end(&f);
+    forge_bounds(&f, TEXT, BYTES(uint8_t, 'a'), BYTES(uint8_t, 'b'));
+    forge_finish(&f);
+    assert_true(may_contain(&f, 5, 6)); /* no bounds of numbers: nothing is known */
+    forge_end(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_bounds_are_read_as_doubles),
         cmocka_unit_test(test_bounds_that_mean_nothing_are_absent),
         cmocka_unit_test(test_deprecated_bounds_count_for_signed_types_only),
+        cmocka_unit_test(test_a_group_is_passed_by_only_when_its_bounds_exclude_the_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
