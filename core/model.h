@@ -88,8 +88,8 @@ struct train_watch {
 };
 
 /* `header` gives recipe, cuts, classes, dataset_id, scaler, params, histograms (those of the dataset), created_at and
- * build_id; the rest is filled by training.  Copies what it keeps of it; borrows `data` until trainer_destroy, and keeps
- * the scaled rows besides, 72 bytes each.
+ * build_id; the rest is filled by training.  Copies what it keeps of it; borrows `data` until trainer_destroy, and
+ * keeps the scaled rows besides, 72 bytes each.
  * Fails: ARGUMENT (no events, events of one class only, a number that is not finite), RANGE (parameters), NOMEM,
  * UNSUPPORTED (recipe). */
 enum status trainer_create(const struct model_header *header, const struct train_data *data, struct trainer **out,
@@ -121,13 +121,13 @@ const struct recipe *model_recipe(const struct model *m);
 const char *model_sha256(const struct model *m);               /* of the file's bytes; of its would-be bytes before */
 
 /* Probabilities [n][n_classes] of raw HLF rows [n][14].  A row's result is the same bits in any batch, on any
- * thread and with any kernels (core/nn/README.md).  Rows so large that the network overflows give NaN, and so does every
- * row when the model reads sequences.  No allocation. */
+ * thread and with any kernels (core/nn/README.md).  Rows so large that the network overflows give NaN, and so does
+ * every row when the model reads sequences.  No allocation. */
 void model_predict_hlf(const struct model *m, const float *hlf, size_t n, float *out);
 
-/* The same for any model, from events with what model_input() says: features and particle rows as in train_data.  An event
- * with no rows or more than 801 gives NaN.  Waits when more threads score sequences than the model has working memories
- * (one for each core). */
+/* The same for any model, from events with what model_input() says: features and particle rows as in train_data.  An
+ * event with no rows or more than 801 gives NaN.  Waits when more threads score sequences than the model has working
+ * memories (one for each core). */
 struct model_rows {
     const float *hlf;                  /* [n][HLF_COUNT] raw; may be NULL for INPUT_SEQUENCE */
     const struct particle_columns *rows;                   /* these two: not read for INPUT_HLF */

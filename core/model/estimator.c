@@ -74,7 +74,7 @@ static enum status hlf_build(const struct train_params *p, size_t n_classes, str
     return net_finish(net, e);
 }
 
-/* ---- recurrent: a GRU or LSTM over the particles, with or without the high-level features -------------------------- */
+/* ---- recurrent: a GRU or LSTM over the particles, with or without the high-level features ---------------------- */
 
 static enum status dropped(const struct train_params *p, struct net *net, size_t *value, struct error *e)
 {
@@ -131,7 +131,8 @@ static enum status inclusive_build(const struct train_params *p, size_t n_classe
     return inclusive_of(p, false, n_classes, net, e);
 }
 
-static enum status inclusive_lstm_build(const struct train_params *p, size_t n_classes, struct net *net, struct error *e)
+static enum status inclusive_lstm_build(const struct train_params *p, size_t n_classes, struct net *net,
+                                        struct error *e)
 {
     return inclusive_of(p, true, n_classes, net, e);
 }

@@ -153,7 +153,8 @@ enum status train_rows_init(struct train_rows *t, const struct model_header *hea
     if (t->has_sequences && (!data->rows || !data->row_first))
         return error_set(e, STATUS_ARGUMENT, "%s reads particle rows, and there are none: make features with "
                          "sequences: true", estimator_names[header->params.model]);
-    t->sequences = (struct sequence_source){recipe_find(header->recipe), &scaler->sequence, data->rows, data->row_first};
+    t->sequences =
+        (struct sequence_source){recipe_find(header->recipe), &scaler->sequence, data->rows, data->row_first};
     t->row = mem_aligned(data->n * ROW_STRIDE * sizeof *t->row);
     t->learn = mem_alloc(data->n * sizeof *t->learn);
     if (!t->row || !t->learn)

@@ -91,9 +91,9 @@ struct dense_config {
     int activation;
 };
 
-/* gru: a sequence in, the state behind each row's last step out.  Gates z, r, candidate; kernel [in][3 units], recurrent
- * [units][3 units], bias [2][3 units] (of the input's and of the recurrent product), or [3 units] with reset_before: as
- * Keras' reset_after=True and False.  lstm: gates i, f, candidate, o; bias [4 units]. */
+/* gru: a sequence in, the state behind each row's last step out.  Gates z, r, candidate; kernel [in][3 units],
+ * recurrent [units][3 units], bias [2][3 units] (of the input's and of the recurrent product), or [3 units] with
+ * reset_before: as Keras' reset_after=True and False.  lstm: gates i, f, candidate, o; bias [4 units]. */
 enum { RECURRENT_UNITS_MAX = 1024 };
 struct gru_config {
     int64_t units;

@@ -1,8 +1,8 @@
 /* tests/parity/parity_inclusive.c
  *
- * Our side of the comparison of `inclusive` with PyTorch (tests/parity/torch_inclusive.sh): makes the topology-1 dataset
- * of the large sample, trains `inclusive` and `hlf` with three seeds each, prints the AUCs on the test part as JSON, and
- * leaves the rows as the networks see them in NumPy files.
+ * Our side of the comparison of `inclusive` with PyTorch (tests/parity/torch_inclusive.sh): makes the topology-1
+ * dataset of the large sample, trains `inclusive` and `hlf` with three seeds each, prints the AUCs on the test part as
+ * JSON, and leaves the rows as the networks see them in NumPy files.
  *
  *     parity_inclusive INPUT_FOLDER OUT_FOLDER EPOCHS */
 #include "core/work.h"
@@ -36,7 +36,8 @@ static FILE *npy_open(const char *folder, const char *side, const char *name, co
     FILE *f = fopen(path_in(folder, arena_printf(&arena, "%s_%s.npy", side, name)), "wb");
     check(f);
     if (columns)
-        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }", descr, n, columns);
+        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }", descr, n,
+                 columns);
     else
         snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu,), }", descr, n);
     fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, f);
@@ -60,7 +61,8 @@ static void export_side(struct test_host *h, const char *id, const char *folder,
     check(dataset_read_features(d, true, &rows, &e) == STATUS_OK);
     check(scaler_record_read(&dataset_manifest(d)->scaler, &hlf, &sequence, &has_sequence, &e) == STATUS_OK);
     check(has_sequence);
-    FILE *x = npy_open(folder, side, "hlf", "<f4", rows.n, HLF_COUNT), *y = npy_open(folder, side, "y", "<i8", rows.n, 0);
+    FILE *x = npy_open(folder, side, "hlf", "<f4", rows.n, HLF_COUNT);
+    FILE *y = npy_open(folder, side, "y", "<i8", rows.n, 0);
     FILE *length = npy_open(folder, side, "length", "<i8", rows.n, 0);
     FILE *s = npy_open(folder, side, "rows", "<f4", rows.n_rows, PARTICLE_COLUMNS);
     for (size_t i = 0; i < rows.n; i++) {

@@ -81,8 +81,8 @@ static TARGET void product_run(const struct product *p, size_t lanes)
     }
 }
 
-static TARGET void product(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *w, size_t w_in, size_t w_out,
-                           const float *start, bool add, const float *x, float *out)
+static TARGET void product(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *w, size_t w_in,
+                           size_t w_out, const float *start, bool add, const float *x, float *out)
 {
     product_run(&(struct product){.n_in = n_in, .n_out = n_out, .ld = ld, .w_in = w_in, .w_out = w_out, .w = w,
                                   .start = start, .x = x, .out = out, .add = add}, lanes);
@@ -148,8 +148,8 @@ static TARGET void dense_forward_row(size_t n_in, size_t n_out, const float *w, 
     row_run(n_in, n_out, n_out, w, b, relu, true, x, out);
 }
 
-static TARGET void product_row(size_t n_in, size_t n_out, const float *w, size_t w_in, const float *start, const float *x,
-                               float *out)
+static TARGET void product_row(size_t n_in, size_t n_out, const float *w, size_t w_in, const float *start,
+                               const float *x, float *out)
 {
     row_run(n_in, n_out, w_in, w, start, false, false, x, out);
 }

@@ -61,8 +61,8 @@ struct kernels {
     void (*dense_backward_params)(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *x, const float *d,
                                   float *gw, float *gb);
 
-    /* What the dense products are made of.  out(i, r) = start + w[i * w_out] x(0, r) + w[i * w_out + w_in] x(1, r) + ...;
-     * start is start[i], or what `out` holds with `add`, or zero. */
+    /* What the dense products are made of.  out(i, r) = start + w[i * w_out] x(0, r) + w[i * w_out + w_in] x(1, r) +
+     * ...; start is start[i], or what `out` holds with `add`, or zero. */
     void (*product)(size_t n_in, size_t n_out, size_t lanes, size_t ld, const float *w, size_t w_in, size_t w_out,
                     const float *start, bool add, const float *x, float *out);
     /* One row: out[j] = start[j] + w[j] x[0] + w[w_in + j] x[1] + ...; out == start allowed.  Writes n_out numbers. */
@@ -92,8 +92,8 @@ struct kernels {
                                float *d);
     /* LSTM (Hochreiter and Schmidhuber 1997; gates i, f, candidate, o as in Keras):
      * c = f c_before + i candidate, h = o tanh(c). */
-    void (*lstm_forward)(const struct recurrent_step *s, float *g, const float *c_before, const float *h_before, float *c,
-                         float *h);
+    void (*lstm_forward)(const struct recurrent_step *s, float *g, const float *c_before, const float *h_before,
+                         float *c, float *h);
     void (*lstm_backward)(const struct recurrent_step *s, const float *g, const float *c_before, const float *c,
                           float *dh, float *dc, float *d);
 

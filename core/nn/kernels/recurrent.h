@@ -3,8 +3,8 @@
  * The element-by-element part of recurrent layers, written over `vec` as body.h, which includes this file.
  *
  * Sigmoid and tanh come from e^-|x|, which is never above 1: sigmoid is 1 / (1 + e) or e / (1 + e), tanh is
- * (1 - e^2) / (1 + e^2) with the sign of x; their absolute error is below 2e-7.  Gates that are wanted together share one
- * division: it costs as much as the exponential. */
+ * (1 - e^2) / (1 + e^2) with the sign of x; their absolute error is below 2e-7.  Gates that are wanted together share
+ * one division: it costs as much as the exponential. */
 
 #define EACH_VECTOR(s, u, i, at, left) \
     for (size_t u = 0; u < (s)->units; u++) \
@@ -158,7 +158,8 @@ static TARGET void lstm_forward(const struct recurrent_step *s, float *g, const 
 {
     size_t gate = s->gate;
     EACH_VECTOR(s, u, i, at, left) {
-        vec in = v_load_n(g + at, left), forget = v_load_n(g + gate + at, left), out = v_load_n(g + 3 * gate + at, left);
+        vec in = v_load_n(g + at, left), forget = v_load_n(g + gate + at, left);
+        vec out = v_load_n(g + 3 * gate + at, left);
         vec before = v_load_n(c_before + at, left), out_top, out_bottom, tanh_top, tanh_bottom;
         sigmoid_two(&in, &forget);
         sigmoid_parts(out, &out_top, &out_bottom);

@@ -50,7 +50,8 @@ static void test_inclusive_learns_from_rows_and_says_what_is_missing_without(voi
     const char *params = "model = \"inclusive\"\nregister_as = \"inc\"\nparams.epochs = 2\nparams.units = 8\n"
                          "params.batch_size = 16\nparams.learning_rate = 0.005\n";
     assert_wants_rows(&h, "train", arena_printf(&arena, "dataset = \"%s\"\n%s", without->dataset_id, params));
-    struct train_result *tr = run_ok(&h, "train", arena_printf(&arena, "dataset = \"%s\"\n%s", with->dataset_id, params));
+    struct train_result *tr = run_ok(&h, "train", arena_printf(&arena, "dataset = \"%s\"\n%s", with->dataset_id,
+                                                               params));
     assert_int_equal(tr->epochs, 2);
     struct train_result *again = run_ok(&h, "train", arena_printf(&arena, "dataset = \"%s\"\n%s", with->dataset_id,
                                                                   params));

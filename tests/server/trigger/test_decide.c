@@ -121,7 +121,8 @@ static struct model *particles_model(struct scene *s)
     float column[N] = {0};
     int8_t kind[N] = {0};
     uint32_t first[N + 1];
-    struct particle_columns columns = {column, column, column, column, column, column, column, column, column, kind, kind};
+    float *const c = column;
+    struct particle_columns columns = {c, c, c, c, c, c, c, c, c, kind, kind};
     struct trainer *t;
     struct model *m;
     for (uint32_t i = 0; i <= N; i++)
@@ -130,7 +131,8 @@ static struct model *particles_model(struct scene *s)
         h.params.model++;
     h.params.units = 8;
     scene_rows_make(rows, 1);
-    struct train_data data = {.n = N, .hlf = &rows->hlf[0][0], .label = rows->label, .rows = &columns, .row_first = first};
+    struct train_data data = {
+        .n = N, .hlf = &rows->hlf[0][0], .label = rows->label, .rows = &columns, .row_first = first};
     MUST(trainer_create(&h, &data, &t, &s->e), &s->e);
     MUST(trainer_model(t, &m, &s->e), &s->e);
     trainer_destroy(t);
