@@ -7,16 +7,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MANIFEST_BYTES_MAX = 64 << 20, SHA_LINE = 7 + 64 + 1 };
+enum { MANIFEST_BYTES_MAX = 64 << 20, SHA_LINE = 7 + 64 + 1, CLASSES_MAX = 64 };
+
+/* So that the sums over as many parts as a manifest has room for (a part takes more than 90 bytes) fit 64 bits. */
+#define PART_ROWS_MAX 1e12
+#define PART_BYTES_MAX 1e13
 
 const char *const dataset_kind_names[] = {"events", "features", NULL};
 
 static const struct field part_fields[] = {
     FIELD_STRING(struct dataset_part, file, .required = true, .doc = "file name inside the folder"),
-    FIELD_I64(struct dataset_part, rows, .min = 0, .max = 1e15),
-    FIELD_I64(struct dataset_part, bytes, .min = 0, .max = 1e15, .unit = "bytes"),
+    FIELD_I64(struct dataset_part, rows, .min = 0, .max = PART_ROWS_MAX),
+    FIELD_I64(struct dataset_part, bytes, .min = 0, .max = PART_BYTES_MAX, .unit = "bytes"),
     FIELD_I64(struct dataset_part, source, .min = -1, .max = 1e9, .def = -1, .doc = "events: index of the input file"),
-    FIELD_STRING(struct dataset_part, sha256),
+    FIELD_STRING(struct dataset_part, sha256, .required = true, .min = 64, .max = 64),
     FIELD_END,
 };
 const struct field dataset_source_fields[] = {
@@ -66,7 +70,7 @@ const struct field manifest_fields[] = {
     FIELD_I64(struct manifest, rows),
     FIELD_I64(struct manifest, bytes, .unit = "bytes"),
     FIELD_BOOL(struct manifest, has_rows, .doc = "particle rows are stored"),
-    FIELD_LIST_STRING(struct manifest, classes, .doc = "name of each label"),
+    FIELD_LIST_STRING(struct manifest, classes, .max = CLASSES_MAX, .doc = "name of each label"),
     FIELD_LIST_OBJECT(struct manifest, class_counts, struct class_count, class_count_fields),
     FIELD_LIST_OBJECT(struct manifest, parts, struct dataset_part, part_fields),
     FIELD_LIST_OBJECT(struct manifest, sources, struct dataset_source, dataset_source_fields),
@@ -118,6 +122,22 @@ enum status manifest_write(const char *folder, struct manifest *m, struct error 
     return s == STATUS_OK ? s : error_wrap(e, "manifest");
 }
 
+/* What follows from the parts must be what they say: the checksum only proves that nobody edited by accident. */
+static enum status check_sums(struct manifest *m, struct error *e)
+{
+    int64_t rows = m->rows, bytes = m->bytes;
+    const char *stated = m->content_sha256;
+    char content[65];
+    manifest_sum(m, content);
+    m->content_sha256 = stated;
+    if (m->rows != rows || m->bytes != bytes)
+        return error_set(e, STATUS_FORMAT, "%lld rows and %lld bytes stated, the parts add up to %lld and %lld",
+                         (long long)rows, (long long)bytes, (long long)m->rows, (long long)m->bytes);
+    if (!stated || strcmp(stated, content) != 0)
+        return error_set(e, STATUS_FORMAT, "content_sha256 is not that of the parts");
+    return STATUS_OK;
+}
+
 enum status manifest_parse(struct arena *a, struct span text, struct manifest *out, struct error *e)
 {
     char sha[65];
@@ -133,7 +153,8 @@ enum status manifest_parse(struct arena *a, struct span text, struct manifest *o
     if (out->version != MANIFEST_VERSION)
         return error_set(e, STATUS_UNSUPPORTED, "version %lld, this build reads %d", (long long)out->version,
                          MANIFEST_VERSION);
-    return field_validate(manifest_fields, out, "manifest", e);
+    TRY(field_validate(manifest_fields, out, "manifest", e));
+    return check_sums(out, e);
 }
 
 enum status manifest_read(struct arena *a, const char *folder, struct manifest *out, struct error *e)
