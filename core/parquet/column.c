@@ -21,13 +21,14 @@ void column_init(struct column_values *c, enum pq_type type, size_t max_bytes)
     buf_init(&c->lists, 0);
     buf_init(&c->inner, 0);
     buf_init(&c->null, 0);
+    buf_init(&c->value_null, 0);
     column_limit(c, max_bytes);
 }
 
 void column_limit(struct column_values *c, size_t max_bytes)
 {
     size_t max = max_bytes + sizeof(uint64_t); /* offsets are one more than their rows or values */
-    c->data.max = c->ends.max = c->starts.max = c->lists.max = c->inner.max = c->null.max = max;
+    c->data.max = c->ends.max = c->starts.max = c->lists.max = c->inner.max = c->null.max = c->value_null.max = max;
 }
 
 void column_fini(struct column_values *c)
@@ -38,13 +39,14 @@ void column_fini(struct column_values *c)
     buf_fini(&c->lists);
     buf_fini(&c->inner);
     buf_fini(&c->null);
+    buf_fini(&c->value_null);
 }
 
 enum status column_begin(struct column_values *c, struct error *e)
 {
-    c->data.len = c->ends.len = c->starts.len = c->lists.len = c->inner.len = c->null.len = 0;
+    c->data.len = c->ends.len = c->starts.len = c->lists.len = c->inner.len = c->null.len = c->value_null.len = 0;
     c->n_values = c->n_rows = 0;
-    c->any_null = c->row_open = c->list_open = false;
+    c->any_null = c->any_value_null = c->row_open = c->list_open = false;
     return c->type == PQ_STRING ? buf_append(&c->ends, &(uint64_t){0}, sizeof(uint64_t), e) : STATUS_OK;
 }
 
@@ -68,24 +70,49 @@ static enum status add_null_flags(struct column_values *c, size_t n, struct erro
 
 /* ---- flat columns ---------------------------------------------------------------------------------------- */
 
-/* Moves the n_full items of v[n] apart so that they stand where def == max: from the back, as source and destination
- * overlap.  v[from - 1] is then still in its old place, and for offsets always exists. */
+/* Moves n_full items of v apart so that they stand where def == max; entries with less than `least` have no place at
+ * all, the other n_null are gaps.  From the back, as source and destination overlap: v[from - 1] is then still in its old
+ * place, and for offsets always exists. */
+struct spread {
+    const uint8_t *def;
+    unsigned max, least;
+    size_t n, n_full, n_null;
+};
 #define DEFINE_SPREAD(name, type, gap)                                                                                 \
-    static void name(type *v, const uint8_t *def, unsigned max, size_t n, size_t n_full)                               \
+    static void name(type *v, const struct spread *s)                                                                  \
     {                                                                                                                  \
-        size_t from = n_full;                                                                                          \
-        for (size_t i = n; i-- > 0 && from <= i;)                                                                      \
-            v[i] = def[i] == max ? v[--from] : (gap);                                                                  \
+        size_t from = s->n_full, to = s->n_full + s->n_null;                                                           \
+        for (size_t i = s->n; from < to && i-- > 0;)                                                                   \
+            if (s->def[i] >= s->least)                                                                                 \
+                v[--to] = s->def[i] == s->max ? v[--from] : (gap);                                                     \
     }
 DEFINE_SPREAD(spread_u8, uint8_t, 0)
 DEFINE_SPREAD(spread_u32, uint32_t, 0)
 DEFINE_SPREAD(spread_u64, uint64_t, 0)
 DEFINE_SPREAD(spread_ends, uint64_t, v[(ptrdiff_t)from - 1])
 
+/* The last n_full values of the column. */
+static enum status spread_values(struct column_values *c, const struct spread *s, struct error *e)
+{
+    size_t size = pq_type_size(c->type), first = c->n_values - s->n_full;
+    TRY(column_slot_reserve(c, s->n_null, e));
+    if (c->type == PQ_STRING)
+        spread_ends((uint64_t *)c->ends.data + 1 + first, s);
+    else if (size == 1)
+        spread_u8(c->data.data + first, s);
+    else if (size == 4)
+        spread_u32((uint32_t *)c->data.data + first, s);
+    else
+        spread_u64((uint64_t *)c->data.data + first, s);
+    *(c->type == PQ_STRING ? &c->ends.len : &c->data.len) += s->n_null * size;
+    c->n_values += s->n_null;
+    return STATUS_OK;
+}
+
 static enum status add_flat_rows(struct column_values *c, unsigned max_def, const struct page_levels *levels,
                                  struct error *e)
 {
-    size_t n = levels->n, n_full = levels->n_full, size = pq_type_size(c->type), first = c->n_values - n_full;
+    size_t n = levels->n, n_full = levels->n_full;
     if (n_full < n || c->any_null) {
         TRY(add_null_flags(c, n, e));
         c->any_null = true;
@@ -93,19 +120,8 @@ static enum status add_flat_rows(struct column_values *c, unsigned max_def, cons
         for (size_t i = 0; i < n && levels->def; i++)
             null[i] = levels->def[i] != max_def;
     }
-    if (n_full < n) {
-        TRY(column_slot_reserve(c, n - n_full, e));
-        if (c->type == PQ_STRING)
-            spread_ends((uint64_t *)c->ends.data + 1 + first, levels->def, max_def, n, n_full);
-        else if (size == 1)
-            spread_u8(c->data.data + first, levels->def, max_def, n, n_full);
-        else if (size == 4)
-            spread_u32((uint32_t *)c->data.data + first, levels->def, max_def, n, n_full);
-        else
-            spread_u64((uint64_t *)c->data.data + first, levels->def, max_def, n, n_full);
-        *(c->type == PQ_STRING ? &c->ends.len : &c->data.len) += (n - n_full) * size;
-        c->n_values += n - n_full;
-    }
+    if (n_full < n)
+        TRY(spread_values(c, &(struct spread){levels->def, max_def, 0, n, n_full, n - n_full}, e));
     c->n_rows += n;
     return STATUS_OK;
 }
@@ -120,9 +136,40 @@ static size_t next_start(const uint8_t *rep, size_t from, size_t n)
 
 static enum status null_element(const struct schema_levels *shape, struct error *e)
 {
-    if (shape->null_value >= 0 || shape->null_list >= 0)
-        return error_set(e, STATUS_UNSUPPORTED, "a list with a null element");
+    if (shape->null_list >= 0)
+        return error_set(e, STATUS_UNSUPPORTED, "a list with a null list in it");
     return error_set(e, STATUS_FORMAT, "a definition level that fits no list");
+}
+
+/* Gives null elements their places, flags them, and makes values of their entries.  A null element's definition is one
+ * below a value's. */
+static enum status place_null_elements(struct column_values *c, const struct schema_levels *shape,
+                                       struct page_levels *levels, struct error *e)
+{
+    size_t n_null = 0, first = c->n_values - levels->n_full;
+    for (size_t i = 0; i < levels->n; i++)
+        n_null += levels->def[i] == shape->null_value;
+    if (n_null > 0) {
+        unsigned least = (unsigned)shape->null_value;
+        TRY(spread_values(
+            c, &(struct spread){levels->def, shape->max_def, least, levels->n, levels->n_full, n_null}, e));
+        c->any_value_null = true;
+    }
+    if (!c->any_value_null)
+        return STATUS_OK;
+    size_t more = c->n_values - c->value_null.len;
+    TRY(buf_reserve(&c->value_null, more, e));
+    memset(c->value_null.data + c->value_null.len, 0, more);
+    c->value_null.len += more;
+    for (size_t i = 0, at = first; i < levels->n; i++) {
+        bool null = levels->def[i] == shape->null_value;
+        if (null)
+            levels->def[i] = (uint8_t)shape->max_def;
+        if (levels->def[i] == shape->max_def)
+            c->value_null.data[at++] = null;
+    }
+    levels->n_full += n_null;
+    return STATUS_OK;
 }
 
 /* A row without values, `def` says of which kind. */
@@ -235,10 +282,12 @@ static enum status add_nested_rows(struct column_values *c, const struct schema_
 }
 
 enum status column_add_rows(struct column_values *c, const struct schema_levels *shape,
-                            const struct page_levels *levels, struct error *e)
+                            struct page_levels *levels, struct error *e)
 {
     if (levels->n == 0)
         return STATUS_OK;
+    if (shape->null_value >= 0 && (c->any_value_null || levels->n_full < levels->n))
+        TRY(place_null_elements(c, shape, levels, e));
     if (shape->max_rep > 1)
         return add_nested_rows(c, shape, levels, e);
     return shape->max_rep > 0 ? add_list_rows(c, shape, levels, e) : add_flat_rows(c, shape->max_def, levels, e);
@@ -262,6 +311,7 @@ enum status column_finish(struct column_values *c, int depth, struct pq_values *
                               .list_offsets = depth > 1 ? (uint64_t *)c->lists.data : NULL,
                               .inner_offsets = depth > 1 ? (uint64_t *)c->inner.data : NULL,
                               .string_offsets = c->type == PQ_STRING ? (uint64_t *)c->ends.data : NULL,
-                              .null = c->any_null ? c->null.data : NULL};
+                              .null = c->any_null ? c->null.data : NULL,
+                              .value_null = c->any_value_null ? c->value_null.data : NULL};
     return STATUS_OK;
 }

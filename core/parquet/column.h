@@ -15,8 +15,9 @@ struct column_values {
     struct buf lists;                  /* list of lists: uint64_t index of each row's first inner list */
     struct buf inner;                  /* list of lists: uint64_t index of each inner list's first value */
     struct buf null;                   /* one byte a row, once `any_null` */
+    struct buf value_null;             /* list: one byte a value, once `any_value_null` */
     size_t n_values, n_rows;
-    bool any_null;
+    bool any_null, any_value_null;
     bool row_open;                     /* list: the last row is not empty, so the next page may add to it */
     bool list_open;                    /* list of lists: the same of the last inner list */
 };
@@ -31,13 +32,14 @@ enum status column_slot_reserve(struct column_values *c, size_t n, struct error 
 
 /* The entries of one page.  Either array is NULL when the column has no such levels. */
 struct page_levels {
-    const uint8_t *rep, *def;
+    const uint8_t *rep;
+    uint8_t *def;                      /* null elements, once they have their places, are marked as values here */
     size_t n, n_full, n_starts;        /* entries; how many carry a value; how many begin a row */
 };
 /* Makes rows of entries whose n_full values were appended to `c` just now.
- * Fails: FORMAT (levels that fit no list), UNSUPPORTED (null elements), NOMEM. */
+ * Fails: FORMAT (levels that fit no list), UNSUPPORTED (null lists within lists), NOMEM. */
 enum status column_add_rows(struct column_values *c, const struct schema_levels *shape,
-                            const struct page_levels *levels, struct error *e) MUST_USE;
+                            struct page_levels *levels, struct error *e) MUST_USE;
 
 /* Closes the last row and hands out pointers into the buffers. */
 enum status column_finish(struct column_values *c, int depth, struct pq_values *out, struct error *e) MUST_USE;

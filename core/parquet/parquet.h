@@ -31,7 +31,8 @@ struct pq_key_value { const char *key, *value; };
 /* Values of one column for a run of rows.  Flat: n_values == n_rows.  List, of whatever depth: values of row i are
  * [offsets[i], offsets[i+1]).  List of lists: lists of row i are [list_offsets[i], list_offsets[i+1]), values of list k
  * are [inner_offsets[k], inner_offsets[k+1]); `offsets` follows from both, and is not looked at when writing.  Strings: bytes of value j are data[string_offsets[j], string_offsets[j+1]).
- * `null` is NULL or one byte a row (1: null; the value there is zero). */
+ * `null` is NULL or one byte a row (1: null; the value there is zero).  `value_null`, reading lists only, is NULL or one
+ * byte a value: 1 for a null element, which stands as zero (of strings as the empty one). */
 struct pq_values {
     size_t n_rows, n_values;
     void *data;
@@ -41,6 +42,7 @@ struct pq_values {
     uint64_t *inner_offsets;           /* list of lists only, n_lists + 1 */
     uint64_t *string_offsets;          /* strings only, n_values + 1 */
     uint8_t *null;
+    uint8_t *value_null;
 };
 
 /* ---- writing --------------------------------------------------------------------------------------------- */
@@ -94,7 +96,7 @@ void pq_limit(struct pq_reader *r, size_t bytes);
 /* One column of one row group.  `out` points into buffers owned by the reader's slot for this column, valid until the
  * next pq_read of the same column or pq_close.  A null list is empty and has its flag in `null`.  Checksums of pages
  * are verified where the file has them, and counts of values and rows always.
- * Fails: FORMAT, UNSUPPORTED (construct, encoding or codec named; null list elements), RANGE, NOMEM, IO; *out is then
+ * Fails: FORMAT, UNSUPPORTED (construct, encoding or codec named; a null list within a list), RANGE, NOMEM, IO; *out is then
  * all zeros and the reader can go on with other columns. */
 enum status pq_read(struct pq_reader *r, size_t group, size_t column, struct pq_values *out, struct error *e) MUST_USE;
 

@@ -45,6 +45,8 @@ static void check_column(const struct pq_column *c, const struct pq_values *v, i
         sum += ((const uint8_t *)v->data)[i];
     for (size_t i = 0; v->null && i < v->n_rows; i++)
         sum += v->null[i];
+    for (size_t i = 0; v->value_null && i < v->n_values; i++)
+        sum += v->value_null[i];
     volatile uint64_t sink = sum;
     (void)sink;
 }

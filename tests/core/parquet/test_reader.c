@@ -89,6 +89,35 @@ static void test_null_and_empty_lists_differ_by_their_flag(void **state)
     close_opened(&o);
 }
 
+static void test_null_elements_are_zeros_with_a_flag(void **state)
+{
+    (void)state;
+    struct forge f;
+    struct opened o;
+    forge_begin(&f, F32);
+    forge_list_schema(&f, F32, OPTIONAL, OPTIONAL); /* definitions: 0 null, 1 empty, 2 null element, 3 value */
+    forge_levels(&f, "01", 1, false);
+    forge_levels(&f, "33", 2, false);
+    FORGE_VALUES(&f, float, 1, 2);
+    forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 2);
+    forge_levels(&f, "1000110", 1, false);
+    forge_levels(&f, "2012322", 2, false);
+    FORGE_VALUES(&f, float, 3);
+    forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 7);
+    forge_levels(&f, "01", 1, false); /* without nulls once more */
+    forge_levels(&f, "33", 2, false);
+    FORGE_VALUES(&f, float, 4, 5);
+    forge_page(&f, PARQUET_DATA_PAGE, PARQUET_PLAIN, 2);
+    rows(&f, 6);
+    read_forged(&o, &f);
+    assert_int_equal(o.v.n_values, 9);
+    assert_memory_equal(o.v.data, ((float[]){1, 2, 0, 0, 3, 0, 0, 4, 5}), 36);
+    assert_memory_equal(o.v.value_null, ((uint8_t[]){0, 0, 1, 1, 0, 1, 1, 0, 0}), 9);
+    assert_memory_equal(o.v.offsets, ((uint64_t[]){0, 3, 3, 3, 6, 7, 9}), 56);
+    assert_memory_equal(o.v.null, ((uint8_t[]){0, 1, 0, 0, 0, 0}), 6);
+    close_opened(&o);
+}
+
 static void test_two_level_and_bare_lists_are_read(void **state)
 {
     (void)state;
@@ -150,9 +179,7 @@ static void test_levels_that_fit_no_list_are_refused(void **state)
         {"01", "01", REQUIRED, REQUIRED, STATUS_FORMAT, "fits no list"},
         {"01", "10", REQUIRED, REQUIRED, STATUS_FORMAT, "fits no list"},
         {"001", "101", REQUIRED, REQUIRED, STATUS_FORMAT, "fits no list"},
-        {"00", "12", REQUIRED, OPTIONAL, STATUS_UNSUPPORTED, "null element"},
-        {"01", "21", REQUIRED, OPTIONAL, STATUS_UNSUPPORTED, "null element"},
-        {"01", "32", OPTIONAL, OPTIONAL, STATUS_UNSUPPORTED, "null element"},
+        {"01", "20", REQUIRED, OPTIONAL, STATUS_FORMAT, "fits no list"},
         {"00", "23", OPTIONAL, REQUIRED, STATUS_FORMAT, "a level above 2"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -229,8 +256,8 @@ static void test_levels_that_fit_no_list_of_lists_are_refused(void **state)
         {"2", "4", STATUS_FORMAT, "not begun"},           {"1", "4", STATUS_FORMAT, "not begun"},
         {"01", "14", STATUS_FORMAT, "not begun"},         {"01", "04", STATUS_FORMAT, "not begun"},
         {"02", "34", STATUS_FORMAT, "not begun"},         {"02", "14", STATUS_FORMAT, "not begun"},
-        {"012", "434", STATUS_FORMAT, "not begun"},       {"01", "41", STATUS_UNSUPPORTED, "null element"},
-        {"02", "43", STATUS_UNSUPPORTED, "null element"}, {"01", "42", STATUS_UNSUPPORTED, "null element"},
+        {"012", "434", STATUS_FORMAT, "not begun"},       {"01", "41", STATUS_UNSUPPORTED, "null list"},
+        {"02", "43", STATUS_UNSUPPORTED, "null list"}, {"01", "42", STATUS_UNSUPPORTED, "null list"},
         {"03", "44", STATUS_FORMAT, "a level above 2"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -470,6 +497,7 @@ int main(void)
         cmocka_unit_test(test_nulls_of_a_flat_column_are_zeros_with_a_flag),
         cmocka_unit_test(test_nulls_of_every_type_are_spread),
         cmocka_unit_test(test_null_and_empty_lists_differ_by_their_flag),
+        cmocka_unit_test(test_null_elements_are_zeros_with_a_flag),
         cmocka_unit_test(test_two_level_and_bare_lists_are_read),
         cmocka_unit_test(test_a_row_may_go_on_over_v1_pages),
         cmocka_unit_test(test_levels_that_fit_no_list_are_refused),

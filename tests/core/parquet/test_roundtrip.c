@@ -51,7 +51,10 @@ static void print_list(FILE *out, const struct pq_column *c, const struct pq_val
     for (uint64_t i = first; i < end; i++) {
         if (i > first)
             fputc(',', out);
-        print_value(out, c, v, (size_t)i);
+        if (v->value_null && v->value_null[i])
+            fputs("null", out);
+        else
+            print_value(out, c, v, (size_t)i);
     }
     fputc(']', out);
 }
