@@ -91,16 +91,34 @@ static enum status inspect_model(const char *path, bool json, struct buf *out, s
 
 /* ---- ROOT and the choice ------------------------------------------------------------------------------- */
 
-static enum status inspect_root(struct source *source, bool json, struct buf *out, struct error *e)
+/* The first tree that cannot be read: the listing shows it among the others, the exit status must tell too. */
+static void find_unreadable(struct root_file *f, struct error *unreadable)
+{
+    size_t n;
+    const struct root_key *keys = root_keys(f, &n);
+    for (size_t i = 0; i < n && unreadable->status == STATUS_OK; i++) {
+        char name[600];
+        struct root_tree *tree;
+        bool is_tree = strcmp(keys[i].class_name, "TTree") == 0 || strncmp(keys[i].class_name, "TNtuple", 7) == 0;
+        if (is_tree && snprintf(name, sizeof name, "%s;%d", keys[i].path, keys[i].cycle) < (int)sizeof name &&
+            root_tree_get(f, name, &tree, unreadable) == STATUS_OK)
+            unreadable->status = STATUS_OK;
+    }
+}
+
+static enum status inspect_root(struct source *source, bool json, struct buf *out, struct error *unreadable,
+                                struct error *e)
 {
     struct root_file *f;
     TRY(root_open(source, &f, e));
     enum status s = root_describe(f, json, out, e);
+    if (s == STATUS_OK)
+        find_unreadable(f, unreadable);
     root_close(f);
     return s;
 }
 
-static enum status inspect_file(const char *url, bool json, struct buf *out, struct error *e)
+static enum status inspect_file(const char *url, bool json, struct buf *out, struct error *unreadable, struct error *e)
 {
     struct source *source;
     char first[sizeof model_magic];
@@ -112,7 +130,7 @@ static enum status inspect_file(const char *url, bool json, struct buf *out, str
         is_model = s == STATUS_OK && memcmp(first, model_magic, sizeof first) == 0;
     }
     if (s == STATUS_OK)
-        s = is_model ? inspect_model(url, json, out, e) : inspect_root(source, json, out, e);
+        s = is_model ? inspect_model(url, json, out, e) : inspect_root(source, json, out, unreadable, e);
     source_close(source);
     return s;
 }
@@ -123,7 +141,7 @@ int cli_inspect(int argc, char **argv)
     bool json = false;
     struct stat st;
     struct buf out;
-    struct error e;
+    struct error e, unreadable = {.status = STATUS_OK};
     const struct cli_option options[] = {{"--json", NULL, "as JSON", NULL, &json}};
     const struct cli_usage usage = {
         "inspect", "FILE_OR_URL [--json]",
@@ -135,9 +153,11 @@ int cli_inspect(int argc, char **argv)
         return code;
     buf_init(&out, TEXT_MAX);
     bool is_folder = stat(url, &st) == 0 && S_ISDIR(st.st_mode);
-    enum status s = is_folder ? inspect_dataset(url, json, &out, &e) : inspect_file(url, json, &out, &e);
+    enum status s = is_folder ? inspect_dataset(url, json, &out, &e) : inspect_file(url, json, &out, &unreadable, &e);
     if (s == STATUS_OK)
         s = cli_put(&out, &e);
     buf_fini(&out);
+    if (s == STATUS_OK && unreadable.status != STATUS_OK)
+        return cli_failed("inspect", &unreadable);
     return s == STATUS_OK ? CLI_DONE : cli_failed("inspect", &e);
 }
