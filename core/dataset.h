@@ -119,7 +119,9 @@ enum status feature_rows_reserve(struct feature_rows *f, size_t n, size_t n_rows
 enum status feature_rows_append(struct feature_rows *f, const struct feature_rows *src, size_t i, struct error *e) MUST_USE;
 
 struct features_writer;
-enum status features_writer_create(const char *path, bool has_rows, struct features_writer **out, struct error *e) MUST_USE;
+/* `keep` false: a file between two phases of a job, not worth compressing. */
+enum status features_writer_create(const char *path, bool has_rows, bool keep, struct features_writer **out,
+                                   struct error *e) MUST_USE;
 enum status features_write(struct features_writer *w, const struct feature_rows *f, struct error *e) MUST_USE;
 enum status features_writer_finish(struct features_writer *w, int64_t *rows, struct error *e) MUST_USE;
 void features_writer_abort(struct features_writer *w);

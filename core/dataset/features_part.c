@@ -25,7 +25,8 @@ struct features_writer {
     size_t cap, cap_rows;
 };
 
-enum status features_writer_create(const char *path, bool has_rows, struct features_writer **out, struct error *e)
+enum status features_writer_create(const char *path, bool has_rows, bool keep, struct features_writer **out,
+                                   struct error *e)
 {
     struct pq_column schema[COLUMNS_MAX];
     size_t n = 0;
@@ -42,7 +43,7 @@ enum status features_writer_create(const char *path, bool has_rows, struct featu
         return error_set(e, STATUS_NOMEM, "features writer");
     w->has_rows = has_rows;
     const struct pq_key_value meta[] = {{"dltrigger.kind", "features"}};
-    const struct pq_write_options options = {.codec = CODEC_SNAPPY, .meta = meta, .n_meta = ARRAY_LEN(meta)};
+    const struct pq_write_options options = {.codec = keep ? CODEC_SNAPPY : CODEC_NONE, .meta = meta, .n_meta = ARRAY_LEN(meta)};
     enum status s = pq_writer_create(path, schema, n, &options, &w->pq, e);
     if (s != STATUS_OK) {
         mem_free(w);

@@ -76,7 +76,7 @@ static enum status scatter_part(struct scatter *r, const struct features_input *
     char path[PATH_BYTES_MAX];
     int64_t rows, end = ((const int64_t *)r->assignment->part_first.items)[part + 1];
     TRY(work_path(r->ctx, path, e, "scatter-%05lld.parquet", (long long)part));
-    TRY(features_writer_create(path, want_rows, &r->writer, e));
+    TRY(features_writer_create(path, want_rows, false, &r->writer, e));
     enum status s = part_events_run(r->ctx, in, (size_t)part, want_rows, scatter_batch, r, e);
     if (s == STATUS_OK)
         s = flush_all(r, e);
@@ -179,7 +179,7 @@ static enum status write_bucket(struct job_ctx *ctx, const char *path, const str
     struct feature_rows group;
     int64_t written = 0;
     size_t group_events = want_rows ? GROUP_EVENTS : GROUP_EVENTS_HLF;
-    TRY(features_writer_create(path, want_rows, &w, e));
+    TRY(features_writer_create(path, want_rows, true, &w, e));
     feature_rows_init(&group);
     enum status s = STATUS_OK;
     for (size_t i = 0; s == STATUS_OK && i < rows->n; i++) {

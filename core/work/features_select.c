@@ -152,7 +152,7 @@ enum status select_run(struct job_ctx *ctx, const struct features_spec *spec, in
     feature_rows_init(&r.rows);
     enum status s = work_path(ctx, path, e, "select-%05lld.parquet", (long long)part);
     if (s == STATUS_OK)
-        s = features_writer_create(path, false, &r.writer, e);
+        s = features_writer_create(path, false, false, &r.writer, e);
     if (s == STATUS_OK) {
         s = part_events_run(ctx, &in, (size_t)part, false, select_batch, &r, e);
         if (s == STATUS_OK)

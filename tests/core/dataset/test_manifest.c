@@ -32,7 +32,7 @@ static void write_part(const char *path, size_t first)
             rows.hlf[i * HLF_COUNT + c] = c == HLF_HT ? (float)at : 0;
     }
     rows.n = PART_ROWS;
-    assert_int_equal(features_writer_create(path, false, &w, &e), STATUS_OK);
+    assert_int_equal(features_writer_create(path, false, true, &w, &e), STATUS_OK);
     assert_int_equal(features_write(w, &rows, &e), STATUS_OK);
     assert_int_equal(features_writer_finish(w, &n, &e), STATUS_OK);
     feature_rows_fini(&rows);
