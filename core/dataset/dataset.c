@@ -139,13 +139,13 @@ enum status part_file_column(struct part_file *p, size_t group, const struct pq_
     if (i < 0)
         return error_set(e, STATUS_FORMAT, "%s: no column %s", file, column->name);
     const struct pq_column *found = pq_column_at(p->reader, (size_t)i);
-    if (found->type != column->type || found->list != column->list)
+    if (found->type != column->type || found->depth != column->list)
         return error_set(e, STATUS_FORMAT, "%s: column %s has another type", file, column->name);
     if (pq_read(p->reader, group, (size_t)i, out, e) != STATUS_OK)
         return error_wrap(e, "%s: column %s: row group %zu", file, column->name, group);
-    if (out->n_rows != n_rows || out->null)
+    if (out->n_rows != n_rows || out->null || out->value_null)
         return error_set(e, STATUS_FORMAT, "%s: column %s: row group %zu: %s", file, column->name, group,
-                         out->null ? "null values" : "another number of rows");
+                         out->null || out->value_null ? "null values" : "another number of rows");
     if (out->n_values >= UINT32_MAX)
         return error_set(e, STATUS_RANGE, "%s: column %s: row group %zu: %zu values", file, column->name, group,
                          out->n_values);
