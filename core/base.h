@@ -223,7 +223,7 @@ enum status field_copy(struct arena *a, const struct field *table, const void *s
 /* ---- log --------------------------------------------------------------------------------------------- */
 
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
-/* The only global of core: where lines go (default and sink NULL: standard error, INFO and above).  The sink gets
+/* Where lines go (default and sink NULL: standard error, INFO and above).  The sink gets
  * clean UTF-8 lines of at most 2047 bytes, one call at a time, and must not log. */
 void log_set(enum log_level least, void (*sink)(void *ctx, enum log_level level, const char *line), void *ctx);
 void log_line(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
