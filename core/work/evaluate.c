@@ -17,7 +17,8 @@ static const struct field spec_fields[] = {
                  .doc = "name, name@version or name@alias"),
     FIELD_STRING(struct evaluate_spec, dataset, .required = true, .min = 1, .max = 64,
                  .doc = "a features dataset, usually the test part"),
-    FIELD_BOOL(struct evaluate_spec, event_weights, .doc = "weight by the generator's event weights"),
+    FIELD_BOOL(struct evaluate_spec, event_weights,
+               .doc = "weight by the events' weights: the generator's, scaled by natural_fractions"),
     FIELD_END,
 };
 static const struct field result_fields[] = {

@@ -20,7 +20,8 @@ static const struct field spec_fields[] = {
     FIELD_STRING(struct train_spec, model, .min = 1, .max = 64, .doc = "estimator; the same as params.model"),
     FIELD_STRING(struct train_spec, register_as, .min = 1, .max = 64,
                  .doc = "name in the registry; default: the estimator's"),
-    FIELD_BOOL(struct train_spec, event_weights, .doc = "weight the loss by the generator's event weights"),
+    FIELD_BOOL(struct train_spec, event_weights,
+               .doc = "weight the loss by the events' weights: the generator's, scaled by natural_fractions"),
     FIELD_OBJECT(struct train_spec, params, train_params_fields),
     FIELD_END,
 };
