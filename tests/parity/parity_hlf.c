@@ -5,8 +5,8 @@
  *
  *     parity_hlf INPUT_FOLDER OUT_FOLDER EPOCHS */
 #include "core/work.h"
+#include "tests/parity/parity.h"
 #include "tests/support/support.h"
-#include "tests/support/test_host.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -15,32 +15,12 @@ enum { SEEDS = 5 };
 
 static struct arena arena;
 
-static void *run(struct test_host *h, const char *kind, const char *spec)
-{
-    struct error e = {0};
-    void *result;
-    test_host_new_job(h);
-    if (test_host_run(h, &arena, kind, spec, &result, &e) != STATUS_OK) {
-        fprintf(stderr, "parity_hlf: %s: %s\n", kind, e.text);
-        exit(1);
-    }
-    return result;
-}
-
-/* NumPy format 1.0: magic, version, header length, a Python dict padded to 64 bytes, the data. */
 static void npy_write(const char *folder, const char *name, const char *descr, size_t n, size_t columns,
                       const void *data, size_t size)
 {
-    char dict[118];
-    FILE *f = fopen(path_in(folder, name), "wb");
-    check(f);
-    int len = columns ? snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }",
-                                 descr, n, columns)
-                      : snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu,), }",
-                                 descr, n);
-    fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, f);
-    fprintf(f, "%-*s\n", 117, dict);
-    check(len > 0 && fwrite(data, size, n * (columns ? columns : 1), f) == n * (columns ? columns : 1));
+    FILE *f = npy_open(path_in(folder, name), descr, n, columns);
+    size_t n_values = n * (columns ? columns : 1);
+    check(fwrite(data, size, n_values, f) == n_values);
     fclose(f);
 }
 
@@ -94,8 +74,8 @@ int main(int argc, char **argv)
         check(buf_printf(&spec, &e, "inputs[%zu].path = \"%s/%s.root\"\ninputs[%zu].label = \"%s\"\n", i, argv[1],
                          inputs[i].file, i, inputs[i].label) == STATUS_OK);
     check(buf_append(&spec, "", 1, &e) == STATUS_OK);
-    struct ingest_result *in = run(&h, "ingest", (char *)spec.data);
-    struct features_result *ft = run(&h, "features", arena_printf(&arena, "dataset = \"%s\"\nsequences = false\n"
+    struct ingest_result *in = parity_run(&h, &arena, "ingest", (char *)spec.data);
+    struct features_result *ft = parity_run(&h, &arena, "features", arena_printf(&arena, "dataset = \"%s\"\nsequences = false\n"
                                                                   "split.seed = 42\n", in->dataset_id));
     export_side(&h, ft->dataset_id, argv[2], "train");
     export_side(&h, ft->test_dataset_id, argv[2], "test");
@@ -104,9 +84,9 @@ int main(int argc, char **argv)
     printf("{\"train_events\": %lld, \"test_events\": %lld, \"runs\": [", (long long)ft->train_events,
            (long long)ft->test_events);
     for (int seed = 1; seed <= SEEDS; seed++) {
-        run(&h, "train", arena_printf(&arena, "dataset = \"%s\"\nregister_as = \"s%d\"\nparams.epochs = %s\nparams.seed = %d\n",
+        parity_run(&h, &arena, "train", arena_printf(&arena, "dataset = \"%s\"\nregister_as = \"s%d\"\nparams.epochs = %s\nparams.seed = %d\n",
                                       ft->dataset_id, seed, argv[3], seed));
-        struct evaluate_result *ev = run(&h, "evaluate", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"s%d\"\n",
+        struct evaluate_result *ev = parity_run(&h, &arena, "evaluate", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"s%d\"\n",
                                                                       ft->test_dataset_id, seed));
         const struct field_pair *auc = ev->auc.items;
         printf("%s{\"seed\": %d, \"auc\": [%.5f, %.5f, %.5f], \"macro_auc\": %.5f, \"accuracy\": %.4f}",

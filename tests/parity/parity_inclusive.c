@@ -6,43 +6,19 @@
  *
  *     parity_inclusive INPUT_FOLDER OUT_FOLDER EPOCHS */
 #include "core/work.h"
+#include "tests/parity/parity.h"
 #include "tests/support/support.h"
-#include "tests/support/test_host.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { SEEDS = 3, HLF_EPOCHS = 30 };
 
 static struct arena arena;
 
-static void *run(struct test_host *h, const char *kind, const char *spec)
+static FILE *side_open(const char *folder, const char *side, const char *name, const char *descr, size_t n,
+                       size_t columns)
 {
-    struct error e = {0};
-    void *result;
-    test_host_new_job(h);
-    if (test_host_run(h, &arena, kind, spec, &result, &e) != STATUS_OK) {
-        fprintf(stderr, "parity_inclusive: %s: %s\n", kind, e.text);
-        exit(1);
-    }
-    return result;
-}
-
-/* NumPy format 1.0: magic, version, header length, a Python dict padded to 64 bytes; the data follows. */
-static FILE *npy_open(const char *folder, const char *side, const char *name, const char *descr, size_t n,
-                      size_t columns)
-{
-    char dict[118];
-    FILE *f = fopen(path_in(folder, arena_printf(&arena, "%s_%s.npy", side, name)), "wb");
-    check(f);
-    if (columns)
-        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu, %zu), }", descr, n,
-                 columns);
-    else
-        snprintf(dict, sizeof dict, "{'descr': '%s', 'fortran_order': False, 'shape': (%zu,), }", descr, n);
-    fwrite("\x93NUMPY\x01\x00\x76\x00", 1, 10, f);
-    fprintf(f, "%-*s\n", 117, dict);
-    return f;
+    return npy_open(path_in(folder, arena_printf(&arena, "%s_%s.npy", side, name)), descr, n, columns);
 }
 
 static void put(FILE *f, const void *data, size_t bytes) { check(fwrite(data, 1, bytes, f) == bytes); }
@@ -61,10 +37,10 @@ static void export_side(struct test_host *h, const char *id, const char *folder,
     check(dataset_read_features(d, true, &rows, &e) == STATUS_OK);
     check(scaler_record_read(&dataset_manifest(d)->scaler, &hlf, &sequence, &has_sequence, &e) == STATUS_OK);
     check(has_sequence);
-    FILE *x = npy_open(folder, side, "hlf", "<f4", rows.n, HLF_COUNT);
-    FILE *y = npy_open(folder, side, "y", "<i8", rows.n, 0);
-    FILE *length = npy_open(folder, side, "length", "<i8", rows.n, 0);
-    FILE *s = npy_open(folder, side, "rows", "<f4", rows.n_rows, PARTICLE_COLUMNS);
+    FILE *x = side_open(folder, side, "hlf", "<f4", rows.n, HLF_COUNT);
+    FILE *y = side_open(folder, side, "y", "<i8", rows.n, 0);
+    FILE *length = side_open(folder, side, "length", "<i8", rows.n, 0);
+    FILE *s = side_open(folder, side, "rows", "<f4", rows.n_rows, PARTICLE_COLUMNS);
     for (size_t i = 0; i < rows.n; i++) {
         float scaled[HLF_COUNT];
         size_t n = rows.row_first[i + 1] - rows.row_first[i];
@@ -89,12 +65,12 @@ static void compete(struct test_host *h, const struct features_result *ft, const
     printf("\"%s\": {\"runs\": [", model);
     for (int seed = 1; seed <= SEEDS; seed++) {
         int64_t start = time_mono_ns();
-        run(h, "train", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"%s\"\nregister_as = \"%s%d\"\n"
+        parity_run(h, &arena, "train", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"%s\"\nregister_as = \"%s%d\"\n"
                                      "params.epochs = %s\nparams.seed = %d\nparams.validation_fraction = 0\n"
                                      "params.threads = %zu\n", ft->dataset_id, model, model, seed, epochs, seed,
                                      par_cores()));
         double seconds = (double)(time_mono_ns() - start) * 1e-9;
-        struct evaluate_result *ev = run(h, "evaluate", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"%s%d\"\n",
+        struct evaluate_result *ev = parity_run(h, &arena, "evaluate", arena_printf(&arena, "dataset = \"%s\"\nmodel = \"%s%d\"\n",
                                                                       ft->test_dataset_id, model, seed));
         const struct field_pair *auc = ev->auc.items;
         printf("%s{\"seed\": %d, \"auc\": [%.5f, %.5f, %.5f], \"macro_auc\": %.5f, \"accuracy\": %.4f, "
@@ -126,8 +102,8 @@ int main(int argc, char **argv)
         check(buf_printf(&spec, &e, "inputs[%zu].path = \"%s/%s.root\"\ninputs[%zu].label = \"%s\"\n", i, argv[1],
                          inputs[i].file, i, inputs[i].label) == STATUS_OK);
     check(buf_append(&spec, "", 1, &e) == STATUS_OK);
-    struct ingest_result *in = run(&h, "ingest", (char *)spec.data);
-    struct features_result *ft = run(&h, "features", arena_printf(&arena, "dataset = \"%s\"\nsequences = true\n"
+    struct ingest_result *in = parity_run(&h, &arena, "ingest", (char *)spec.data);
+    struct features_result *ft = parity_run(&h, &arena, "features", arena_printf(&arena, "dataset = \"%s\"\nsequences = true\n"
                                                                   "split.seed = 42\n", in->dataset_id));
     export_side(&h, ft->dataset_id, argv[2], "train");
     export_side(&h, ft->test_dataset_id, argv[2], "test");
