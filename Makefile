@@ -11,8 +11,7 @@ PKGS    := libmicrohttpd jansson sqlite3 openblas libuv libcurl libdeflate zlib 
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
            -Wvla -Wformat=2 -Wundef
 # -ffp-contract=off: the same arithmetic in every translation unit, so that results do not depend on inlining.
-DLT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -pthread -fno-math-errno -ffp-contract=off $(WARN) $(PKG_CFLAGS) \
-             -DDLT_BUILD_ID='"$(BUILD_ID)"'
+DLT_CFLAGS = -std=gnu17 -D_GNU_SOURCE -I. -pthread -fno-math-errno -ffp-contract=off $(WARN) $(PKG_CFLAGS)
 DLT_LIBS   = $(PKG_LIBS) -lsnappy -lm -pthread -ldl
 PKG_CFLAGS = $(eval PKG_CFLAGS := $$(shell pkg-config --cflags $(PKGS)))$(PKG_CFLAGS)
 PKG_LIBS   = $(eval PKG_LIBS := $$(shell pkg-config --libs $(PKGS)))$(PKG_LIBS)
@@ -58,6 +57,13 @@ $(BUILD)/dltrigger: $(call obj,$(CLI_SRC)) $(LIBSERVER) $(LIBCORE)
 $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The commit is in one object only, so that a new one recompiles one file.
+$(BUILD)/core/base/build_id.o: DLT_CFLAGS += -DDLT_COMMIT='"$(BUILD_ID)"'
+$(BUILD)/core/base/build_id.o: $(BUILD)/.commit
+$(BUILD)/.commit: FORCE
+	@mkdir -p $(BUILD)
+	@echo '$(BUILD_ID)' | cmp -s - $@ || echo '$(BUILD_ID)' > $@
 
 # Recompile when the flags change.
 $(BUILD)/.flags: FORCE

@@ -13,6 +13,9 @@
 #include <stdio.h>
 
 #define DLT_VERSION "0.1.0"
+/* Commit that was built. */
+extern const char dlt_build_id[];
+#define DLT_BUILD_ID dlt_build_id
 
 #define MUST_USE __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
