@@ -72,6 +72,11 @@ struct job_kind {
     const struct field *result_fields;
     size_t result_size;
     int max_attempts;
+    /* Units of a phase may run at the same time: run() is then called from up to ctx->threads threads, each call with a
+     * struct job_ctx of its own (own arena, threads = 1) that shares host and state.  plan() runs alone before the units
+     * of its phase and sets `state`; units only read it.  A unit is committed as it ends, in any order; of several that
+     * fail the lowest's error counts.  A unit must not depend on another of its phase. */
+    bool parallel;
     /* Checks beyond the field table, without touching files; NULL when there is none. */
     enum status (*validate)(const void *spec, struct error *e);
     /* Number of units of phase 0, 1, ...; *n_units = -1 when there is no such phase.  Called again on resume; must give

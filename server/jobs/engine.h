@@ -155,6 +155,14 @@ enum status accept_jobs(struct jobs *j, struct arena *a, const struct job_new *j
 enum status references_resolve(struct jobs *j, struct arena *a, const char *pipeline_id, struct json **spec,
                                struct error *e) MUST_USE;
 
+/* ---- units.c: what a run consists of */
+struct job_run;
+/* CANCELLED once the job should stop. */
+enum status run_check_stop(const struct job_run *run, struct error *e) MUST_USE;
+/* All units of all phases that are not committed yet, each committed as it ends. */
+enum status run_phases(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
+                       struct error *e) MUST_USE;
+
 /* ---- publish.c: staged folders to their places */
 /* Checks and copies one artifact that a job says it has. */
 enum status publication_check(struct arena *a, const char *work_dir, const struct artifact *artifact,

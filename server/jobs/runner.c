@@ -1,17 +1,15 @@
 /* server/jobs/runner.c
  *
- * A claimed job from start to end: spec, units, finish, publication, and what is written of its end.  A unit whose row
- * is committed is not run again; everything else may be. */
+ * A claimed job from start to end: spec, units (units.c), finish, publication, and what is written of its end. */
 #include "server/jobs/engine.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { UNITS_MAX = 10000000, TROUBLE_MS = 1000 };
+enum { TROUBLE_MS = 1000 };
 #define SPEC_ARENA_MAX ((size_t)256 << 20)
 #define UNIT_ARENA_MAX ((size_t)2 << 30)
-#define UNIT_RESULT_MAX ((size_t)64 << 20)
 #define RESULT_MAX ((size_t)64 << 20)
 #define BACKOFF_MAX_US (3600 * 1000000LL)
 
@@ -88,61 +86,6 @@ static enum status read_spec(struct job_run *run, struct arena *a, const struct 
     return s;
 }
 
-/* ---- units ----------------------------------------------------------------------------------------------------------- */
-
-static enum status check_stop(const struct job_run *run, struct error *e)
-{
-    return atomic_load(&run->live->stop) ? error_set(e, STATUS_CANCELLED, "stopped") : STATUS_OK;
-}
-
-static enum status run_unit(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
-                            int phase, int64_t unit, struct error *e)
-{
-    struct buf result;
-    buf_init(&result, UNIT_RESULT_MAX);
-    enum status s = check_stop(run, e);
-    if (s == STATUS_OK)
-        s = kind->run(ctx, spec, phase, unit, &result, e);
-    if (s == STATUS_OK)
-        s = store_unit_commit(run->jobs->store, run->claim->id, run->token, phase, unit,
-                              (struct span){result.data, result.len}, e);
-    arena_reset(ctx->arena);
-    buf_fini(&result);
-    return s;
-}
-
-static enum status run_phase(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
-                             int phase, int64_t n_units, struct error *e)
-{
-    int64_t n_done;
-    if (n_units > UNITS_MAX)
-        return error_set(e, STATUS_RANGE, "%lld units, at most %d in a phase", (long long)n_units, UNITS_MAX);
-    bool *done = mem_calloc((size_t)n_units + 1, sizeof *done);
-    if (!done)
-        return error_set(e, STATUS_NOMEM, "no memory for %lld units", (long long)n_units);
-    enum status s = store_units_committed(run->jobs->store, run->claim->id, phase, n_units, done, &n_done, e);
-    for (int64_t unit = 0; s == STATUS_OK && unit < n_units; unit++)
-        if (!done[unit])
-            s = run_unit(run, ctx, kind, spec, phase, unit, e);
-    mem_free(done);
-    return s;
-}
-
-static enum status run_phases(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
-                              struct error *e)
-{
-    for (int phase = 0;; phase++) {
-        int64_t n_units = -1;
-        TRY(check_stop(run, e));
-        enum status s = kind->plan(ctx, spec, phase, &n_units, e);
-        arena_reset(ctx->arena);
-        TRY(s);
-        if (n_units < 0)
-            return STATUS_OK;
-        TRY(run_phase(run, ctx, kind, spec, phase, n_units, e));
-    }
-}
-
 /* ---- finish ------------------------------------------------------------------------------------------------------------ */
 
 static enum status result_text(const struct job_kind *kind, const void *result, struct buf *out, struct error *e)
@@ -156,7 +99,7 @@ static enum status result_text(const struct job_kind *kind, const void *result, 
 static enum status finish(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
                           struct buf *text, struct error *e)
 {
-    TRY(check_stop(run, e));
+    TRY(run_check_stop(run, e));
     void *result = arena_alloc(ctx->arena, 1, kind->result_size);
     if (!result)
         return error_set(e, STATUS_NOMEM, "no memory for a result");
@@ -165,7 +108,7 @@ static enum status finish(struct job_run *run, struct job_ctx *ctx, const struct
     TRY(kind->finish(ctx, spec, result, e));
     TRY(result_text(kind, result, text, e));
     arena_reset(ctx->arena);
-    TRY(check_stop(run, e));
+    TRY(run_check_stop(run, e));
     return publications_move(run->jobs, run->claim->id, run->token, run->published, run->n_published, e);
 }
 

@@ -7,7 +7,9 @@
 
 #include "core/work.h"
 
-enum { TEST_UNITS_MAX = 512, TEST_ARTIFACTS_MAX = 64 };
+#include <pthread.h>
+
+enum { TEST_UNITS_MAX = 2048, TEST_ARTIFACTS_MAX = 64 };
 
 struct test_unit {
     int phase;
@@ -23,10 +25,12 @@ struct test_host {
     size_t threads;
     int64_t stop_after;                /* > 0: cancel once so many units have run in this attempt */
     int64_t cancel_after_polls;        /* > 0: cancelled() is true from the n-th call on */
-    int64_t polls, polls_after_cancel, units_run, jobs;
+    int64_t polls, polls_after_cancel, units_run, units_begun, jobs;
+    pthread_mutex_t lock;              /* of units, progress and artifacts: units of a parallel kind run together */
     char job_id[32], work_dir[512];
     struct test_unit units[TEST_UNITS_MAX];
     size_t n_units;
+    struct arena plans;                /* which units a phase has still to do */
     struct buf checkpoint;
     bool has_checkpoint;
     struct test_artifact artifacts[TEST_ARTIFACTS_MAX];

@@ -25,10 +25,24 @@ struct fixture {
 #define OK(expr) do { if ((expr) != STATUS_OK) fail_msg("%s: %s", #expr, f->e.text); } while (0)
 #define IS(expr, status) assert_int_equal((expr), (status))
 
+static inline struct jobs_options options_of(const struct fixture *f, size_t workers)
+{
+    return (struct jobs_options){.data_dir = f->folder, .data_roots = &f->root, .n_data_roots = 1, .workers = workers,
+                                 .threads_per_job = 2, .kinds = fake_kinds, .retry_base_us = 2000,
+                                 .cancel_deadline_us = 300000};
+}
+
 static inline void start_with(struct fixture *f, size_t workers, const struct job_kind *const *kinds)
 {
-    struct jobs_options o = {.data_dir = f->folder, .data_roots = &f->root, .n_data_roots = 1, .workers = workers,
-                             .threads_per_job = 2, .kinds = kinds, .retry_base_us = 2000, .cancel_deadline_us = 300000};
+    struct jobs_options o = options_of(f, workers);
+    o.kinds = kinds;
+    OK(jobs_start(f->s, &o, &f->j, &f->e));
+}
+
+static inline void start_threads_per_job(struct fixture *f, size_t threads)
+{
+    struct jobs_options o = options_of(f, 1);
+    o.threads_per_job = threads;
     OK(jobs_start(f->s, &o, &f->j, &f->e));
 }
 

@@ -1,7 +1,7 @@
 /* tests/server/jobs/fake_kinds.h
  *
  * Job kinds for tests: "sum" does units that can be slow, fail, hang or kill the process, and checks on the way what the
- * engine promises a kind; "use" takes what a "sum" made. */
+ * engine promises a kind; "use" takes what a "sum" made; "many" is a "sum" whose units run at the same time. */
 #ifndef DLT_TESTS_SERVER_JOBS_FAKE_KINDS_H
 #define DLT_TESTS_SERVER_JOBS_FAKE_KINDS_H
 
@@ -23,6 +23,7 @@ static struct {
     atomic_int states;                 /* that kinds keep between units and nobody has freed */
     atomic_bool hang;                  /* ignore cancels until this is false */
     atomic_int gate;                   /* not 0: units from this one on wait until it is opened */
+    atomic_int done[3][1000];          /* how often a unit of "many" came to its end */
     char broken_promise[256];
 } fake;
 
@@ -319,6 +320,62 @@ static inline enum status fake_finish(struct job_ctx *ctx, const void *spec, voi
     return s->publish ? fake_stage(ctx, s, r, e) : STATUS_OK;
 }
 
+/* Its plan keeps the phase, which the units of that phase read. */
+static inline enum status many_plan(struct job_ctx *ctx, const void *spec, int phase, int64_t *n_units, struct error *e)
+{
+    fake_keep_state(ctx);
+    memcpy(ctx->state, &phase, sizeof phase);
+    return fake_plan(ctx, spec, phase, n_units, e);
+}
+
+static inline void many_check_promises(struct job_ctx *ctx, const struct fake_spec *s, int phase, int64_t unit)
+{
+    struct buf b;
+    struct error e;
+    buf_init(&b, 4096);
+    if (ctx->threads != 1)
+        fake_break("a unit that runs beside others has one thread");
+    if (!ctx->state || memcmp(ctx->state, &phase, sizeof phase) != 0)
+        fake_break("units find the state that the plan of their phase left");
+    if (ctx->host->unit_result(ctx->host_ctx, phase, unit, &b, &e) != STATUS_NOTFOUND)
+        fake_break("a committed unit is run again");
+    for (int64_t u = 0; phase > 0 && u < s->units; u++)
+        if (ctx->host->unit_result(ctx->host_ctx, phase - 1, u, &b, &e) != STATUS_OK)
+            fake_break("a phase begins before the one before is done");
+    buf_fini(&b);
+}
+
+/* All units from fail_unit on fail, the lowest last. */
+static inline enum status many_fail(const struct fake_spec *s, int64_t unit, struct error *e)
+{
+    usleep((useconds_t)(20000 / (1 + unit - s->fail_unit)));
+    return error_set(e, STATUS_FORMAT, "unit %lld fails on purpose", (long long)unit);
+}
+
+static inline enum status many_run(struct job_ctx *ctx, const void *spec, int phase, int64_t unit, struct buf *result,
+                                   struct error *e)
+{
+    const struct fake_spec *s = spec;
+    struct fake_spec calm = *s;
+    char *own = arena_printf(ctx->arena, "%d.%lld", phase, (long long)unit), was[32];
+    check(own);
+    text_copy(was, sizeof was, own);
+    int active = atomic_fetch_add(&fake.active, 1) + 1, peak = atomic_load(&fake.peak);
+    while (active > peak && !atomic_compare_exchange_weak(&fake.peak, &peak, active))
+        ;
+    many_check_promises(ctx, s, phase, unit);
+    atomic_fetch_add(&fake.units, 1);
+    calm.fail_unit = -1;
+    enum status st = s->fail_unit >= 0 && unit >= s->fail_unit ? many_fail(s, unit, e)
+                                                               : fake_unit(ctx, &calm, phase, unit, result, e);
+    if (strcmp(own, was) != 0)
+        fake_break("a unit's arena is its own");
+    if (st == STATUS_OK)
+        atomic_fetch_add(&fake.done[phase][unit], 1);
+    atomic_fetch_sub(&fake.active, 1);
+    return st;
+}
+
 static const struct job_kind fake_sum_kind = {
     .name = "sum", .doc = "adds up", .spec_fields = fake_spec_fields, .spec_size = sizeof(struct fake_spec),
     .result_fields = fake_result_fields, .result_size = sizeof(struct fake_result), .max_attempts = 3,
@@ -329,6 +386,11 @@ static const struct job_kind fake_use_kind = {
     .spec_size = sizeof(struct fake_spec), .result_fields = fake_result_fields, .result_size = sizeof(struct fake_result),
     .max_attempts = 1, .plan = fake_plan, .run = fake_run, .finish = fake_finish,
 };
-static const struct job_kind *const fake_kinds[] = {&fake_sum_kind, &fake_use_kind, NULL};
+static const struct job_kind fake_many_kind = {
+    .name = "many", .doc = "adds up, all at once", .spec_fields = fake_spec_fields,
+    .spec_size = sizeof(struct fake_spec), .result_fields = fake_result_fields, .result_size = sizeof(struct fake_result),
+    .max_attempts = 3, .parallel = true, .plan = many_plan, .run = many_run, .finish = fake_finish,
+};
+static const struct job_kind *const fake_kinds[] = {&fake_sum_kind, &fake_use_kind, &fake_many_kind, NULL};
 
 #endif

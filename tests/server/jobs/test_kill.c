@@ -25,7 +25,7 @@ static struct jobs *started(struct store *s, const char *folder, size_t workers)
 {
     struct jobs *j;
     struct error e;
-    struct jobs_options o = {.data_dir = folder, .workers = workers, .threads_per_job = 1, .kinds = fake_kinds,
+    struct jobs_options o = {.data_dir = folder, .workers = workers, .threads_per_job = 2, .kinds = fake_kinds,
                              .retry_base_us = 1000};
     if (jobs_start(s, &o, &j, &e) != STATUS_OK) {
         fprintf(stderr, "%s\n", e.text);
@@ -71,7 +71,8 @@ static void child_main(const char *folder, int acks, int ready, int round)
         }
         char text[200], id[40];
         snprintf(text, sizeof text,
-                 "{\"kind\":\"sum\",\"spec\":{\"units\":%d,\"phases\":%d,\"delay_ms\":1,\"checkpoint\":%s%s}}", 1 + (round + i) % 9,
+                 "{\"kind\":\"%s\",\"spec\":{\"units\":%d,\"phases\":%d,\"delay_ms\":1,\"checkpoint\":%s%s}}",
+                 i == 2 ? "many" : "sum", 1 + (round + i) % 9,
                  1 + i % 2, i % 3 ? "false" : "true", i % 2 ? ",\"publish\":\"dataset\"" : "");
         if (i < 4) {
             submit(j, text, id);
