@@ -25,7 +25,7 @@ handler_fn handle_model_list, handle_model_get, handle_model_version, handle_mod
 handler_fn handle_evaluation_list, handle_evaluation_get;                            /* evaluations.c */
 handler_fn handle_recipe_list, handle_recipe_get;                                    /* recipes.c */
 handler_fn handle_file_inspect;                                                      /* files.c */
-handler_fn handle_decide;                                                            /* trigger.c */
+handler_fn handle_decide, handle_decide_batch;                                       /* trigger.c */
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
 
 /* ---- submissions.c: what posting jobs and pipelines has in common ------------------------------------------------- */

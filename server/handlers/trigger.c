@@ -1,6 +1,6 @@
 /* server/handlers/trigger.c
  *
- * POST /api/v1/trigger/decisions: the hot path.  The decision's JSON is written straight into the response. */
+ * POST /api/v1/trigger/decisions and decisions:batch: the hot path.  Decisions are written straight into the response. */
 #include "server/handlers/handlers.h"
 
 /* The code of the problem, as api.md has it for this route; NULL: what the status alone says. */
@@ -58,4 +58,53 @@ void handle_decide(struct app *app, struct request *q, struct response *r)
     response_header(r, "Server-Timing", server_timing(&q->arena, &brief));
     r->status = 200;
     r->content_type = "application/json";
+}
+
+/* ---- many events ------------------------------------------------------------------------------------------------- */
+
+struct batch_call {
+    struct app *app;
+    struct request *q;
+};
+
+/* A refused event's line: the problem document of the single route, with the line it is of. */
+static enum status batch_refused(void *ctx, int64_t line, const struct decision_brief *brief,
+                                 const struct json_problems *problems, const struct error *why, struct buf *out,
+                                 struct error *e)
+{
+    const struct batch_call *call = ctx;
+    const char *code = problem_of(why->status, brief);
+    prom_undecided(call->app->prom, code ? code : "other");
+    struct json *v = problem_line(call->q, code ? code : problem_of_status(why->status), problems, why->text);
+    (void)json_set(v, "line", json_new_i64(line));
+    enum status s = json_write(v, out, e);
+    json_free(v);
+    return s;
+}
+
+static void batch_decided(void *ctx, const struct decision_brief *brief)
+{
+    const struct batch_call *call = ctx;
+    prom_decided(call->app->prom, brief);
+}
+
+void handle_decide_batch(struct app *app, struct request *q, struct response *r)
+{
+    struct batch_call call = {app, q};
+    const struct batch_host host = {&call, batch_refused, batch_decided};
+    struct batch_brief brief;
+    struct error e;
+    if (trigger_decide_lines(app->trigger, q->arrived_ns, q->body, q->body_len, &host, &r->body, &brief, &e) !=
+        STATUS_OK) {
+        if (e.status == STATUS_ARGUMENT)
+            respond_problem(q, r, "invalid_request", NULL, "%s", e.text);
+        else
+            respond_error(q, r, &e);
+        return;
+    }
+    response_header(r, "X-Trigger-Events", arena_printf(&q->arena, "%lld", (long long)brief.n_events));
+    response_header(r, "X-Trigger-Accepted", arena_printf(&q->arena, "%lld", (long long)brief.n_accepted));
+    response_header(r, "X-Trigger-Refused", arena_printf(&q->arena, "%lld", (long long)brief.n_refused));
+    r->status = 200;
+    r->content_type = "application/x-ndjson";
 }

@@ -89,6 +89,10 @@ bool respond_unchanged(struct request *q, struct response *r, const char *tag);
  * detail: what is wrong, where, and what to do. */
 void respond_problem(struct request *q, struct response *r, const char *code, const struct json_problems *problems,
                      const char *fmt, ...) PRINTF_LIKE(5, 6);
+/* The same document as a value, for answers that hold several; NULL without memory. */
+struct json *problem_line(const struct request *q, const char *code, const struct json_problems *problems,
+                          const char *detail);
+const char *problem_of_status(enum status s);
 /* From core's status; the only place where a status meets an HTTP number.  Absolute paths in the text are cut to
  * their last component; what is the service's own affair (IO, BUG) goes to the log instead. */
 void respond_error(struct request *q, struct response *r, const struct error *e);

@@ -94,6 +94,33 @@ const struct problem_kind *problem_find(const char *code_or_slug)
     return NULL;
 }
 
+/* ---- what may be said ---------------------------------------------------------------------------------------------- */
+
+static bool is_path_byte(char c)
+{
+    return c != '\0' && !strchr(" \t'\"(),;:<>", c);
+}
+
+/* Cuts "/srv/data/x.root" to "x.root" wherever a word begins with '/'. */
+static void cut_paths(char *text)
+{
+    char *to = text;
+    for (const char *at = text; *at;) {
+        bool word_begins = at == text || !is_path_byte(at[-1]) || at[-1] == '=';
+        if (!word_begins || *at != '/') {
+            *to++ = *at++;
+            continue;
+        }
+        const char *last = at;
+        for (; is_path_byte(*at); at++)
+            if (*at == '/' && is_path_byte(at[1]))
+                last = at + 1;
+        while (last < at)
+            *to++ = *last++;
+    }
+    *to = '\0';
+}
+
 /* ---- the document ------------------------------------------------------------------------------------------------ */
 
 static struct json *errors_to_json(const struct json_problems *problems)
@@ -172,6 +199,23 @@ void respond_problem(struct request *q, struct response *r, const char *code, co
     send_problem(r, kind, problem_to_json(q, kind, problems, detail));
 }
 
+struct json *problem_line(const struct request *q, const char *code, const struct json_problems *problems,
+                          const char *detail)
+{
+    const struct problem_kind *kind = problem_find(code);
+    char text[ERROR_TEXT_MAX];
+    check(kind);
+    text_copy(text, sizeof text, detail);
+    cut_paths(text);
+    return problem_to_json(q, kind, problems, text);
+}
+
+const char *problem_of_status(enum status s)
+{
+    check(s > STATUS_OK && (size_t)s < ARRAY_LEN(code_of_status));
+    return code_of_status[s];
+}
+
 void respond_too_large(struct request *q, struct response *r, size_t limit)
 {
     const struct problem_kind *kind = problem_find("body_too_large");
@@ -195,31 +239,6 @@ void respond_method_not_allowed(struct request *q, struct response *r, unsigned 
 }
 
 /* ---- from core's errors ------------------------------------------------------------------------------------------ */
-
-static bool is_path_byte(char c)
-{
-    return c != '\0' && !strchr(" \t'\"(),;:<>", c);
-}
-
-/* Cuts "/srv/data/x.root" to "x.root" wherever a word begins with '/'. */
-static void cut_paths(char *text)
-{
-    char *to = text;
-    for (const char *at = text; *at;) {
-        bool word_begins = at == text || !is_path_byte(at[-1]) || at[-1] == '=';
-        if (!word_begins || *at != '/') {
-            *to++ = *at++;
-            continue;
-        }
-        const char *last = at;
-        for (; is_path_byte(*at); at++)
-            if (*at == '/' && is_path_byte(at[1]))
-                last = at + 1;
-        while (last < at)
-            *to++ = *last++;
-    }
-    *to = '\0';
-}
 
 void respond_error(struct request *q, struct response *r, const struct error *e)
 {

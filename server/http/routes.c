@@ -4,7 +4,8 @@
  * rows (tests/api/check_routes.sh compares them both ways).  A GET row answers HEAD too. */
 #include "server/handlers/handlers.h"
 
-enum { NO_BODY = 0, ACTION = 4 << 10, PATH = 16 << 10, MENU = 256 << 10, JOB = 1 << 20, EVENT = 2 << 20 };
+enum { NO_BODY = 0, ACTION = 4 << 10, PATH = 16 << 10, MENU = 256 << 10, JOB = 1 << 20, EVENT = 2 << 20,
+       EVENTS = 16 << 20 };
 
 #define PAGE "limit cursor"
 #define NAMED "name limit cursor"
@@ -56,6 +57,7 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/evaluations/{id}", "read", NO_BODY, handle_evaluation_get, "getEvaluation", NONE},
 
     {HTTP_POST, "/api/v1/trigger/decisions", "trigger:score", EVENT, handle_decide, "decide", NONE},
+    {HTTP_POST, "/api/v1/trigger/decisions:batch", "trigger:score", EVENTS, handle_decide_batch, "decideBatch", NONE},
     {HTTP_GET, "/api/v1/menus", "read", NO_BODY, handle_menu_list, "listMenus", PAGE},
     {HTTP_POST, "/api/v1/menus", "trigger:admin", MENU, handle_menu_create, "createMenu", NONE},
     {HTTP_GET, "/api/v1/menus/{m}/revisions/{r}", "read", NO_BODY, handle_menu_get, "getMenu", NONE},

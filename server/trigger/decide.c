@@ -29,6 +29,7 @@ void scratch_destroy(struct scratch *s)
         feature_batch_fini(&s->features[i]);
     mem_free(s->posted_pt[0]);
     mem_free(s->posted_pt[1]);
+    chunk_destroy(s->chunk);
     mem_free(s);
 }
 
@@ -168,8 +169,10 @@ enum status decide_features(struct decision *d, struct scratch *s, struct json_p
     }
     d->i_primary = primary_model(d);
     size_t i_recipe = d->menu->models[d->i_primary].i_recipe;
-    if (d->pass && d->event->schema == POSTED_DELPHES)
-        d->lepton_index = posted_index(s, &s->features[i_recipe].lepton[0], &d->menu->cuts);
+    if (d->pass && d->event->schema == POSTED_DELPHES) {
+        d->lepton = s->features[i_recipe].lepton[0];
+        d->lepton_index = posted_index(s, &d->lepton, &d->menu->cuts);
+    }
     return STATUS_OK;
 }
 
@@ -194,6 +197,24 @@ static void decide_path(struct decision *d, size_t i)
         d->warning = "the event has no run, lumi and event number: prescales took them as 0";
 }
 
+enum status decide_room(struct decision *d, struct arena *a, struct error *e)
+{
+    if (!d->pass)
+        return STATUS_OK;
+    d->scores = ARENA_NEW(a, float, d->menu->n_scores);
+    d->paths = ARENA_NEW(a, struct path_outcome, d->menu->n_paths + 1);
+    return d->scores && d->paths ? STATUS_OK : error_set(e, STATUS_NOMEM, "no memory for the scores");
+}
+
+enum status decide_check_scores(const struct decision *d, size_t i_model, struct json_problems *problems,
+                                struct error *e)
+{
+    const struct menu_model *model = &d->menu->models[i_model];
+    bool posted = d->event->schema == POSTED_HLF;
+    return check_finite(d->scores + model->first_score, model->n_classes, problems, posted ? "/hlf" : "/collections",
+                        "the scores", e);
+}
+
 static enum status score(struct decision *d, struct json_problems *problems, struct error *e)
 {
     const struct menu *m = d->menu;
@@ -201,30 +222,32 @@ static enum status score(struct decision *d, struct json_problems *problems, str
         const struct menu_model *model = &m->models[i];
         if (d->reject[model->i_recipe] != REJECT_NONE)
             continue;
-        bool posted = d->event->schema == POSTED_HLF;
         const struct feature_batch *f = &d->scratch->features[model->i_recipe];
-        const struct model_rows rows = {posted ? d->event->hlf : f->hlf, &f->rows, f->row_first};
-        float *scores = d->scores + model->first_score;
-        model_predict(model->model, &rows, 1, scores);
-        TRY(check_finite(scores, model->n_classes, problems, posted ? "/hlf" : "/collections", "the scores", e));
+        const float *hlf = d->event->schema == POSTED_HLF ? d->event->hlf : f->hlf;
+        const struct model_rows rows = {hlf, &f->rows, f->row_first};
+        model_predict(model->model, &rows, 1, d->scores + model->first_score);
+        TRY(decide_check_scores(d, i, problems, e));
     }
     return STATUS_OK;
 }
 
-enum status decide_paths(struct decision *d, struct arena *a, struct json_problems *problems, struct error *e)
+void decide_verdict(struct decision *d)
 {
-    const struct menu *m = d->menu;
     if (!d->pass) {
         d->reason = TRIGGER_PRESELECTION;
-        return STATUS_OK;
+        return;
     }
-    d->scores = ARENA_NEW(a, float, m->n_scores);
-    d->paths = ARENA_NEW(a, struct path_outcome, m->n_paths + 1);
-    if (!d->scores || !d->paths)
-        return error_set(e, STATUS_NOMEM, "no memory for the scores");
-    TRY(score(d, problems, e));
-    for (size_t i = 0; i < m->n_paths; i++)
+    for (size_t i = 0; i < d->menu->n_paths; i++)
         decide_path(d, i);
     d->reason = d->accept ? TRIGGER_PATH : d->any_raw ? TRIGGER_PRESCALED : TRIGGER_NO_PATH;
+}
+
+enum status decide_paths(struct decision *d, struct arena *a, struct json_problems *problems, struct error *e)
+{
+    d->batch_size = 1;
+    TRY(decide_room(d, a, e));
+    if (d->pass)
+        TRY(score(d, problems, e));
+    decide_verdict(d);
     return STATUS_OK;
 }

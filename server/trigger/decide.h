@@ -9,6 +9,7 @@
 #include "server/json/events_in.h"
 #include "server/trigger/menu.h"
 
+struct chunk;
 /* A thread's workspace, kept from event to event.  `reading` announces which menu it uses: activation frees no menu
  * that somebody announces. */
 struct scratch {
@@ -19,9 +20,11 @@ struct scratch {
     struct feature_batch features[RECIPES_MAX];   /* by place in the menu's recipes */
     float *posted_pt[2];                          /* of electrons and muons before the cuts */
     size_t cap_posted_pt[2], n_posted_pt[2];
+    struct chunk *chunk;                          /* of batch.c; NULL until a batch came */
 };
 enum status scratch_create(struct scratch **out, struct error *e) MUST_USE;
 void scratch_destroy(struct scratch *s);
+void chunk_destroy(struct chunk *c);              /* NULL allowed */
 
 struct path_outcome {
     bool has_score;                               /* false: its recipe rejects the event */
@@ -41,8 +44,10 @@ struct decision {
     struct path_outcome *paths;                   /* [menu->n_paths] */
     bool accept, any_raw;
     enum trigger_reason reason;
+    struct lepton lepton;                         /* of the primary model's recipe, where it passes collections */
     uint32_t lepton_index;                        /* in its collection as posted */
     const char *warning;                          /* or NULL */
+    size_t batch_size;                            /* events scored in one call with it */
     int64_t parse_ns, features_ns, compute_ns, total_ns;
 };
 
@@ -51,6 +56,12 @@ enum status decide_features(struct decision *d, struct scratch *s, struct json_p
                             struct error *e) MUST_USE;
 /* Scores and paths; memory from `a`. */
 enum status decide_paths(struct decision *d, struct arena *a, struct json_problems *problems, struct error *e) MUST_USE;
+/* The same in two halves, for events that are scored together: room for what is found, then, when d->scores are there,
+ * the paths.  An event that no recipe keeps needs neither scores nor room. */
+enum status decide_room(struct decision *d, struct arena *a, struct error *e) MUST_USE;
+enum status decide_check_scores(const struct decision *d, size_t i_model, struct json_problems *problems,
+                                struct error *e) MUST_USE;
+void decide_verdict(struct decision *d);
 /* Appends the decision's JSON. */
 enum status decision_write(const struct decision *d, struct buf *out, struct error *e) MUST_USE;
 

@@ -115,7 +115,7 @@ static void put_preselection(struct text *t, const struct decision *d)
         return;
     }
     put(t, "null,\"lepton\":");
-    put_lepton(t, d, &d->scratch->features[i_recipe].lepton[0]);
+    put_lepton(t, d, &d->lepton);
     put(t, "}");
 }
 
@@ -181,7 +181,9 @@ static void put_timing(struct text *t, const struct decision *d)
     put_i64(t, d->compute_ns / 1000);
     put(t, ",\"total_us\":");
     put_i64(t, d->total_ns / 1000);
-    put(t, ",\"batch_size\":1}");
+    put(t, ",\"batch_size\":");
+    put_i64(t, (int64_t)d->batch_size);
+    put(t, "}");
 }
 
 /* An upper bound of the decision's text. */

@@ -1,41 +1,14 @@
 /* server/trigger/trigger.c
  *
- * The running trigger: the menu that is swapped while others decide, the workspaces, the counters.
- *
- * A thread that decides announces the menu in its workspace and looks again whether it is still the running one; only
- * then does it read it.  Activation swaps the pointer first and then waits until nobody announces the old menu, before
- * it frees it.  All of it is sequentially consistent: either the reader sees the new menu, or activation sees the
- * reader. */
-#include "server/trigger/trigger.h"
+ * The running trigger: workspaces, the menu that is swapped while others decide, activation. */
+#include "server/trigger/trigger_private.h"
 
-#include <pthread.h>
 #include <string.h>
 #include <time.h>
-
-#include "server/trigger/decide.h"
 
 enum { WAIT_NS = 50000 };
 #define ACTIVATION_ARENA_MAX ((size_t)8 << 20)
 
-/* A menu that was active: kept to the end, so that trigger_ready can give it away. */
-struct shown {
-    struct shown *next;
-    const char *name;
-    int64_t revision;
-};
-
-struct trigger {
-    struct store *store;
-    struct registry *registry;
-    _Atomic(struct menu *) menu;
-    _Atomic(struct scratch *) scratches;
-    pthread_mutex_t activating;
-    struct arena shown_arena;
-    struct shown *all_shown;
-    _Atomic(const struct shown *) shown;          /* of the running menu */
-    char why_none[ERROR_TEXT_MAX];                /* why no menu ran from the start, when one should */
-    _Atomic int64_t accepted, rejected, errors, by_reason[TRIGGER_REASONS];
-};
 _Static_assert(TRIGGER_REASONS <= ARRAY_LEN(((struct trigger_counters *)0)->by_reason),
                "counters have a place for each");
 
@@ -52,7 +25,7 @@ const char *trigger_reason_name(enum trigger_reason r)
 
 /* ---- workspaces and the running menu ------------------------------------------------------------------- */
 
-static enum status scratch_acquire(struct trigger *t, struct scratch **out, struct error *e)
+enum status scratch_acquire(struct trigger *t, struct scratch **out, struct error *e)
 {
     for (struct scratch *s = atomic_load(&t->scratches); s; s = s->next)
         if (!atomic_load(&s->busy) && !atomic_exchange(&s->busy, true)) {
@@ -67,14 +40,13 @@ static enum status scratch_acquire(struct trigger *t, struct scratch **out, stru
     return STATUS_OK;
 }
 
-static void scratch_release(struct scratch *s)
+void scratch_release(struct scratch *s)
 {
     atomic_store(&s->reading, NULL);
     atomic_store(&s->busy, false);
 }
 
-/* The running menu, announced; NULL when none runs. */
-static struct menu *menu_read(struct trigger *t, struct scratch *s)
+struct menu *menu_read(struct trigger *t, struct scratch *s)
 {
     for (;;) {
         struct menu *m = atomic_load(&t->menu);
@@ -91,146 +63,6 @@ static void menu_swap(struct trigger *t, struct menu *m)
         while (atomic_load(&s->reading) == old)
             (void)nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
     menu_destroy(old);
-}
-
-/* ---- one event ----------------------------------------------------------------------------------------- */
-
-struct work {
-    struct trigger *t;
-    struct arena *a;
-    struct scratch *s;
-    struct menu *own;                             /* of a model: freed behind the decision */
-    struct model *model;                          /* given by the caller, or NULL */
-    const char *model_name;
-    int64_t arrived_ns;
-    struct json_problems *problems;
-    struct decision_brief *brief;
-};
-
-static enum status no_menu(struct work *w, struct error *e)
-{
-    w->brief->reason = "no_active_menu";
-    if (w->t->why_none[0])
-        return error_set(e, STATUS_NOTFOUND, "no menu is active: %.900s", w->t->why_none);
-    return error_set(e, STATUS_NOTFOUND, "no menu is active; activate one or name a model in options.model");
-}
-
-static enum status named_model(struct work *w, const char *ref, struct error *e)
-{
-    struct model *model;
-    const char *canonical;
-    if (!w->t->registry)
-        return no_menu(w, e);
-    enum status s = registry_get(w->t->registry, w->a, ref, &model, &canonical, e);
-    if (s == STATUS_NOTFOUND || s == STATUS_ARGUMENT) {
-        json_problem_add(w->problems, "/options/model", "unknown_model", "%.250s", e->text);
-        return error_set(e, STATUS_ARGUMENT, "event: /options/model: there is no model %.80s", ref);
-    }
-    TRY(s);
-    s = menu_of_model(model, canonical, &w->own, e);
-    model_release(model);
-    return s;
-}
-
-/* The menu to decide by: of the model that is given or named, else the running one. */
-static enum status choose_menu(struct work *w, const struct posted_event *event, const struct menu **out,
-                               struct error *e)
-{
-    if (event->menu && strcmp(event->menu, "active") != 0) {
-        json_problem_add(w->problems, "/options/menu", "choice", "events are decided by the menu \"active\" only");
-        return error_set(e, STATUS_ARGUMENT, "event: /options/menu: only \"active\" can be asked for");
-    }
-    if (w->model)
-        TRY(menu_of_model(w->model, w->model_name, &w->own, e));
-    else if (event->model)
-        TRY(named_model(w, event->model, e));
-    *out = w->own ? w->own : menu_read(w->t, w->s);
-    return *out ? STATUS_OK : no_menu(w, e);
-}
-
-static enum status check_deadline(struct work *w, const struct posted_event *event, struct error *e)
-{
-    int64_t passed_ns = time_mono_ns() - w->arrived_ns;
-    if (event->deadline_ms < 0 || passed_ns < event->deadline_ms * 1000000)
-        return STATUS_OK;
-    w->brief->reason = "deadline_exceeded";
-    return error_set(e, STATUS_BUSY, "the deadline of %lld ms had passed (%lld us) before the event was scored",
-                     (long long)event->deadline_ms, (long long)(passed_ns / 1000));
-}
-
-static void fill_brief(struct decision_brief *brief, const struct decision *d)
-{
-    brief->accept = d->accept;
-    brief->reason = trigger_reason_name(d->reason);
-    brief->parse_us = d->parse_ns / 1000;
-    brief->features_us = d->features_ns / 1000;
-    brief->compute_us = d->compute_ns / 1000;
-    brief->total_us = d->total_ns / 1000;
-}
-
-static enum status decide_one(struct work *w, struct span body, struct buf *out, struct error *e)
-{
-    struct posted_event event;
-    struct decision d = {.event = &event};
-    int64_t start = time_mono_ns();
-    TRY(events_in_scan(w->a, body.data, body.len, &w->s->batch, &event, w->problems, e));
-    int64_t parsed = time_mono_ns();
-    TRY(choose_menu(w, &event, &d.menu, e));
-    TRY(decide_features(&d, w->s, w->problems, e));
-    int64_t featured = time_mono_ns();
-    TRY(check_deadline(w, &event, e));
-    TRY(decide_paths(&d, w->a, w->problems, e));
-    int64_t computed = time_mono_ns();
-    d.parse_ns = parsed - start;
-    d.features_ns = featured - parsed;
-    d.compute_ns = computed - featured;
-    d.total_ns = computed - w->arrived_ns;
-    char id[40];
-    store_new_id("dec", id);
-    text_copy(d.id, sizeof d.id, strchr(id, '_') + 1);         /* the answer's ids are plain ULIDs */
-    TRY(decision_write(&d, out, e));
-    fill_brief(w->brief, &d);
-    atomic_fetch_add_explicit(d.accept ? &w->t->accepted : &w->t->rejected, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->t->by_reason[d.reason], 1, memory_order_relaxed);
-    return STATUS_OK;
-}
-
-static enum status decide(struct work *w, struct span body, struct buf *out, struct error *e)
-{
-    *w->brief = (struct decision_brief){0};
-    w->problems->n = 0;
-    enum status s = scratch_acquire(w->t, &w->s, e);
-    if (s == STATUS_OK) {
-        s = decide_one(w, body, out, e);
-        scratch_release(w->s);
-    }
-    menu_destroy(w->own);
-    if (s != STATUS_OK)
-        atomic_fetch_add_explicit(&w->t->errors, 1, memory_order_relaxed);
-    return s;
-}
-
-enum status trigger_decide_at(struct trigger *t, struct arena *a, int64_t arrived_ns, const uint8_t *body, size_t len,
-                              struct buf *out, struct decision_brief *brief, struct json_problems *problems,
-                              struct error *e)
-{
-    struct work w = {.t = t, .a = a, .arrived_ns = arrived_ns, .problems = problems, .brief = brief};
-    return decide(&w, (struct span){body, len}, out, e);
-}
-
-enum status trigger_decide(struct trigger *t, struct arena *a, const uint8_t *body, size_t len, struct buf *out,
-                           struct decision_brief *brief, struct json_problems *problems, struct error *e)
-{
-    return trigger_decide_at(t, a, time_mono_ns(), body, len, out, brief, problems, e);
-}
-
-enum status trigger_decide_model(struct trigger *t, struct arena *a, struct model *model, const char *name,
-                                 const uint8_t *body, size_t len, struct buf *out, struct decision_brief *brief,
-                                 struct json_problems *problems, struct error *e)
-{
-    struct work w = {.t = t, .a = a, .model = model, .model_name = name, .arrived_ns = time_mono_ns(),
-                     .problems = problems, .brief = brief};
-    return decide(&w, (struct span){body, len}, out, e);
 }
 
 /* ---- menus --------------------------------------------------------------------------------------------- */

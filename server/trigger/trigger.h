@@ -52,6 +52,24 @@ enum status trigger_decide_model(struct trigger *t, struct arena *a, struct mode
                                  const uint8_t *body, size_t len, struct buf *out, struct decision_brief *brief,
                                  struct json_problems *problems, struct error *e) MUST_USE;
 
+enum { BATCH_EVENTS_MAX = 10000 };
+struct batch_brief { int64_t n_events, n_accepted, n_refused; };
+/* `refused` appends the line of an event that got no decision, without a newline: brief->reason, problems and why as
+ * trigger_decide leaves them; line is 1-based in the body.  `decided` is told of each decision; may be NULL. */
+struct batch_host {
+    void *ctx;
+    enum status (*refused)(void *ctx, int64_t line, const struct decision_brief *brief,
+                           const struct json_problems *problems, const struct error *why, struct buf *out,
+                           struct error *e);
+    void (*decided)(void *ctx, const struct decision_brief *brief);
+};
+/* One event a line (NDJSON), one decision or problem a line, in order; blank lines count for nothing.  The menu that
+ * runs at the start decides all of them, scores come 64 events at a time, and an event's decision is the same bits as
+ * alone.  Fails as a whole: ARGUMENT (no event, more than BATCH_EVENTS_MAX), NOMEM; `out` is then as it was. */
+enum status trigger_decide_lines(struct trigger *t, int64_t arrived_ns, const uint8_t *body, size_t len,
+                                 const struct batch_host *host, struct buf *out, struct batch_brief *brief,
+                                 struct error *e) MUST_USE;
+
 /* ---- menus --------------------------------------------------------------------------------------------- */
 
 /* A menu as posted is checked (names, models, classes, targets); the draft's revision is returned. */

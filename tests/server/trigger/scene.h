@@ -137,6 +137,36 @@ static inline struct model *scene_model(struct scene *s, const char *name, int64
     return m;
 }
 
+/* An inclusive model of random weights as "particles@1"; the caller's. */
+static inline struct model *scene_particles_model(struct scene *s)
+{
+    enum { N = 30 };
+    struct model_header h = scene_header(s, "topology-1", 5);
+    struct scene_rows *rows = malloc(sizeof *rows);
+    float column[N] = {0};
+    int8_t kind[N] = {0};
+    uint32_t first[N + 1];
+    float *const c = column;
+    struct particle_columns columns = {c, c, c, c, c, c, c, c, c, kind, kind};
+    struct trainer *t;
+    struct model *m;
+    for (uint32_t i = 0; i <= N; i++)
+        first[i] = i;
+    while (strcmp(estimator_names[h.params.model], "inclusive") != 0)
+        h.params.model++;
+    h.params.units = 8;
+    scene_rows_make(rows, 1);
+    struct train_data data = {
+        .n = N, .hlf = &rows->hlf[0][0], .label = rows->label, .rows = &columns, .row_first = first};
+    MUST(trainer_create(&h, &data, &t, &s->e), &s->e);
+    MUST(trainer_model(t, &m, &s->e), &s->e);
+    trainer_destroy(t);
+    free(rows);
+    MUST(model_save(m, scene_file(s, "model", "mdl_particles_1", MODEL_FILE), &s->e), &s->e);
+    scene_artifact(s, "mdl_particles_1", "model", "particles", 1, model_sha256(m));
+    return m;
+}
+
 /* Evaluates a model on the rows of `seed` and registers the evaluation. */
 static inline struct evaluation_record scene_evaluation(struct scene *s, const char *id, const char *model_version,
                                                         const struct model *m, uint64_t seed)

@@ -112,41 +112,11 @@ static void test_scores_are_those_of_the_model_on_the_event_s_features(void **st
     model_release(m);
 }
 
-/* An inclusive model of random weights as "particles@1"; the caller's. */
-static struct model *particles_model(struct scene *s)
-{
-    enum { N = 30 };
-    struct model_header h = scene_header(s, "topology-1", 5);
-    struct scene_rows *rows = malloc(sizeof *rows);
-    float column[N] = {0};
-    int8_t kind[N] = {0};
-    uint32_t first[N + 1];
-    float *const c = column;
-    struct particle_columns columns = {c, c, c, c, c, c, c, c, c, kind, kind};
-    struct trainer *t;
-    struct model *m;
-    for (uint32_t i = 0; i <= N; i++)
-        first[i] = i;
-    while (strcmp(estimator_names[h.params.model], "inclusive") != 0)
-        h.params.model++;
-    h.params.units = 8;
-    scene_rows_make(rows, 1);
-    struct train_data data = {
-        .n = N, .hlf = &rows->hlf[0][0], .label = rows->label, .rows = &columns, .row_first = first};
-    MUST(trainer_create(&h, &data, &t, &s->e), &s->e);
-    MUST(trainer_model(t, &m, &s->e), &s->e);
-    trainer_destroy(t);
-    free(rows);
-    MUST(model_save(m, scene_file(s, "model", "mdl_particles_1", MODEL_FILE), &s->e), &s->e);
-    scene_artifact(s, "mdl_particles_1", "model", "particles", 1, model_sha256(m));
-    return m;
-}
-
 static void test_a_model_of_particles_scores_collections_beside_one_of_features_but_not_posted_features(void **state)
 {
     struct scene *s = *state;
     struct decision_brief brief;
-    model_release(particles_model(s));
+    model_release(scene_particles_model(s));
     scene_run_menu(s, "run3", MENU(PATH("A", "particles@1", "tt", AT(0)) "," PATH("B", "topo@1", "tt", AT(0))));
     struct json *d = scene_decide(s, GOOD, &brief), *again = scene_decide(s, GOOD, &brief);
     assert_true(brief.accept);
