@@ -38,6 +38,10 @@ extern const struct field train_params_fields[];
 void train_params_defaults(struct train_params *p);
 /* All that can be said against them without data: bounds, widths.  `where` as in field_validate().  RANGE, ARGUMENT. */
 enum status train_params_check(const struct train_params *p, const char *where, struct error *e) MUST_USE;
+/* Hash of all parameters that decide how a fit of given data goes, without those that only say how far (epochs, unless
+ * something follows from their number) and how fast: of two fits with the same way, the shorter is the beginning of the
+ * longer, bit by bit.  Fails: NOMEM, RANGE. */
+enum status train_params_way(const struct train_params *p, char out[17], struct error *e) MUST_USE;
 
 /* ---- training data --------------------------------------------------------------------------------------------- */
 

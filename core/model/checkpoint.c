@@ -23,12 +23,32 @@ static const struct field checkpoint_fields[] = {
     FIELD_STRING(struct checkpoint, fit, .required = true, .min = 16, .max = 16),
     FIELD_END};
 
-/* Parameters (but epochs and threads, which do not change the way), scaler, classes and data. */
+/* What does not change the way that a fit takes, only how far it goes and how fast. */
+static void forget_length(struct train_params *p)
+{
+    p->epochs = p->threads = 0;
+}
+
+enum status train_params_way(const struct train_params *params, char out[17], struct error *e)
+{
+    struct train_params p = *params;
+    struct buf text;
+    forget_length(&p);
+    buf_init(&text, CONTAINER_TEXT_MAX);
+    enum status s = field_write_text(train_params_fields, &p, &text, e);
+    if (s == STATUS_OK)
+        snprintf(out, 17, "%016llx", (unsigned long long)hash64(text.data, text.len, 0));
+    buf_fini(&text);
+    return s;
+}
+
+/* Parameters (but for the length), scaler, classes and data. */
 static enum status fit_hash(const struct trainer *t, char out[17], struct error *e)
 {
     struct model_header h = t->header;
     struct buf text;
-    h.epochs_done = h.params.epochs = h.params.threads = 0;
+    forget_length(&h.params);
+    h.epochs_done = 0;
     h.train_loss = h.val_loss = 0;
     h.histograms = (struct field_list){NULL, 0};
     h.dataset_id = h.created_at = h.build_id = NULL;
