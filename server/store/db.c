@@ -79,7 +79,8 @@ enum status db_open(const char *path, bool writer, struct db *db, struct error *
     }
     TRY(use_wal(db, e));
     /* FULL: with NORMAL a power cut takes acknowledged commits with it. */
-    return db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=1; PRAGMA wal_autocheckpoint=1000;", e);
+    return db_exec(db, "PRAGMA synchronous=FULL; PRAGMA foreign_keys=1; PRAGMA wal_autocheckpoint=1000;"
+                       "PRAGMA temp_store=MEMORY;", e);
 }
 
 void db_close(struct db *db)

@@ -9,7 +9,7 @@
 
 #include <sqlite3.h>
 
-enum { DB_STATEMENTS_MAX = 128 };
+enum { DB_STATEMENTS_MAX = 256 };
 
 struct db {
     sqlite3 *handle;

@@ -1,6 +1,6 @@
 /* server/store/store.c
  *
- * Opening and closing: the lock of the data folder, the writer, the readers, transactions. */
+ * Opening and closing: the lock of the data folder, the writer, the readers. */
 #include "server/store/store_private.h"
 
 #include <errno.h>
@@ -105,7 +105,8 @@ enum status store_open(const char *data_dir, struct store **out, struct error *e
     if (!s)
         return error_set(e, STATUS_NOMEM, "no memory for the store");
     s->lock_fd = -1;
-    check(pthread_mutex_init(&s->write_lock, NULL) == 0);
+    s->queue_end = &s->queue;
+    check(pthread_mutex_init(&s->write_lock, NULL) == 0 && pthread_mutex_init(&s->queue_lock, NULL) == 0);
     check(pthread_mutex_init(&s->readers_lock, NULL) == 0);
     check(pthread_cond_init(&s->reader_back, NULL) == 0);
     if (open_in(s, data_dir, e) != STATUS_OK) {
@@ -132,6 +133,7 @@ void store_close(struct store *s)
     }
     pthread_cond_destroy(&s->reader_back);
     pthread_mutex_destroy(&s->readers_lock);
+    pthread_mutex_destroy(&s->queue_lock);
     pthread_mutex_destroy(&s->write_lock);
     mem_free(s->db_path);
     mem_free(s->folder);
@@ -140,50 +142,6 @@ void store_close(struct store *s)
 
 const char *store_folder(const struct store *s) { return s->folder; }
 int store_schema_version(const struct store *s) { return s->schema_version; }
-
-/* ---- transactions -------------------------------------------------------------------------------------------------- */
-
-enum status store_begin(struct store *s, struct error *e)
-{
-    pthread_mutex_lock(&s->write_lock);
-    enum status st = db_exec(&s->writer, "BEGIN IMMEDIATE", e);
-    if (st != STATUS_OK)
-        pthread_mutex_unlock(&s->write_lock);
-    return st;
-}
-
-static void roll_back(struct store *s)
-{
-    struct error ignored;
-    if (!sqlite3_get_autocommit(s->writer.handle))        /* else SQLite has done so itself */
-        (void)!db_exec(&s->writer, "ROLLBACK", &ignored);
-}
-
-enum status store_end(struct store *s, enum status outcome, struct error *e)
-{
-    if (outcome == STATUS_OK)
-        outcome = db_exec(&s->writer, "COMMIT", e);
-    if (outcome != STATUS_OK)
-        roll_back(s);
-    pthread_mutex_unlock(&s->write_lock);
-    return outcome;
-}
-
-enum status store_write(struct store *s, enum status (*fn)(struct store *s, void *ctx, struct error *e), void *ctx,
-                        struct error *e)
-{
-    TRY(store_begin(s, e));
-    return store_end(s, fn(s, ctx, e), e);
-}
-
-enum status store_ping(struct store *s, struct error *e)
-{
-    TRY(store_begin(s, e));
-    enum status st = DB_RUN(&s->writer, NULL, e, "INSERT INTO model_aliases VALUES (?1, ?1, 0, 0)", db_text(""));
-    roll_back(s);
-    pthread_mutex_unlock(&s->write_lock);
-    return st;
-}
 
 /* ---- readers --------------------------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,10 @@ struct store {
     int lock_fd, schema_version;
     const char *stamp_build;                      /* see store_stamp */
     int64_t stamp_threads;
+    pthread_mutex_t queue_lock;                   /* of the next four; taken before write_lock, never held with it */
+    struct store_pending *queue, **queue_end;     /* writes that wait for the next group: commit.c */
+    size_t n_queued;
+    bool leading;                                 /* somebody is at a group, or has been told to be */
     pthread_mutex_t write_lock;
     struct db writer;
     pthread_mutex_t readers_lock;
@@ -29,7 +33,8 @@ struct store {
 enum status store_begin(struct store *s, struct error *e) MUST_USE;
 /* Commits when `outcome` is OK, else rolls back; gives the writer back.  OK means durable. */
 enum status store_end(struct store *s, enum status outcome, struct error *e) MUST_USE;
-/* A transaction around one function of the store's own. */
+/* Runs one function of the store's own in a transaction, perhaps on another thread and with others' in the same one; on
+ * return its work is durable, or undone.  It may be called a second time when the first was undone by a neighbour. */
 enum status store_write(struct store *s, enum status (*fn)(struct store *s, void *ctx, struct error *e), void *ctx,
                         struct error *e) MUST_USE;
 
