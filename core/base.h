@@ -144,9 +144,12 @@ void text_copy(char *dst, size_t cap, const char *src);
  * ENUM          int: index into `choices`
  * OBJECT        the struct itself, described by `fields`
  * LIST          struct field_list: `items` points to n_items items of kind `item` (item_size bytes each)
- * MAP           struct field_list of struct field_pair: free names to numbers */
+ * MAP           struct field_list of struct field_pair: free names to numbers
+ * SPACE         struct field_list of struct field_axis: members of another table (`into`) to the values to be tried
+ * POINT         the same with one value each: members of another table to a value */
 enum field_kind { FIELD_KIND_END, FIELD_KIND_BOOL, FIELD_KIND_I64, FIELD_KIND_F64, FIELD_KIND_STRING,
-                  FIELD_KIND_ENUM, FIELD_KIND_OBJECT, FIELD_KIND_LIST, FIELD_KIND_MAP };
+                  FIELD_KIND_ENUM, FIELD_KIND_OBJECT, FIELD_KIND_LIST, FIELD_KIND_MAP, FIELD_KIND_SPACE,
+                  FIELD_KIND_POINT };
 
 struct field_list {
     void *items;
@@ -173,7 +176,18 @@ struct field {
     const struct field *fields;       /* OBJECT, and LIST of OBJECT */
     enum field_kind item;             /* LIST: kind of one item (never LIST, ENUM or MAP) */
     size_t item_size;                 /* LIST */
+    const struct field *into;         /* SPACE, POINT: the table whose members the paths name */
 };
+
+/* Values for one member of a table.  In JSON "path": [value, ...], or {"low", "high", "step", "log"}. */
+struct field_axis {
+    const char *path;                 /* see field_path_find() */
+    struct field_list values;         /* const char *: each as field_value_write() gives it.  None: a range */
+    double low, high;                 /* both ends included */
+    double step;                      /* 0: any value; with log a factor */
+    bool log;                         /* even on a logarithmic scale */
+};
+extern const struct field field_axis_fields[];
 
 #define FIELD_BOOL(type, member, ...) \
     { .name = #member, .kind = FIELD_KIND_BOOL, .offset = offsetof(type, member), __VA_ARGS__ }
@@ -198,6 +212,12 @@ struct field {
 #define FIELD_MAP(type, member, ...) \
     { .name = #member, .kind = FIELD_KIND_MAP, .offset = offsetof(type, member), \
       .item = FIELD_KIND_F64, .item_size = sizeof(struct field_pair), __VA_ARGS__ }
+#define FIELD_SPACE(type, member, table, ...) \
+    { .name = #member, .kind = FIELD_KIND_SPACE, .offset = offsetof(type, member), .item = FIELD_KIND_OBJECT, \
+      .item_size = sizeof(struct field_axis), .fields = field_axis_fields, .into = (table), __VA_ARGS__ }
+#define FIELD_POINT(type, member, table, ...) \
+    { .name = #member, .kind = FIELD_KIND_POINT, .offset = offsetof(type, member), .item = FIELD_KIND_OBJECT, \
+      .item_size = sizeof(struct field_axis), .fields = field_axis_fields, .into = (table), __VA_ARGS__ }
 #define FIELD_END { .name = NULL, .kind = FIELD_KIND_END }
 
 /* Sets every member to its default (lists empty, nested objects recursively). */
@@ -222,6 +242,25 @@ enum status field_read_text(struct arena *a, const struct field *table, struct s
 /* Copies the members that the table names, with everything that they point to; other members of dst stay. */
 enum status field_copy(struct arena *a, const struct field *table, const void *src, void *dst,
                        struct error *e) MUST_USE;
+
+/* Members by path: names and indices of list items, separated by '/' or '.': "batch_size", "schedule.kind",
+ * "hidden/0", "layers/1/units".  *leaf describes what is there: a number, text, choice or list (of the place in the
+ * table only the offset and, of items, bounds and default are gone).  Fails: NOTFOUND (no such member, with the part of
+ * the path that is wrong), ARGUMENT (an object or a map: one of its members is wanted; an index above 4095). */
+enum status field_path_find(const struct field *table, const char *path, struct field *leaf, struct error *e) MUST_USE;
+/* The place itself.  Lists that are too short grow (from `a`) by items of zeros, or of the defaults of their table. */
+enum status field_path_get(struct arena *a, const struct field *table, void *object, const char *path,
+                           struct field *leaf, void **at, struct error *e) MUST_USE;
+/* Room for any value that a path leads to. */
+struct field_slot { _Alignas(16) unsigned char bytes[32]; };
+/* One value as text: a scalar as behind the "=" of the text codec, a list as its lines, of a field named "value".
+ * Equal values have equal texts.  Writing appends; reading takes bytes from anywhere.  Fails as the codec does. */
+enum status field_value_write(const struct field *leaf, const void *at, struct buf *out, struct error *e) MUST_USE;
+enum status field_value_read(struct arena *a, const struct field *leaf, const char *text, void *at,
+                             struct error *e) MUST_USE;
+/* Sets the member of `object` that the path names. */
+enum status field_path_set(struct arena *a, const struct field *table, void *object, const char *path,
+                           const char *text, struct error *e) MUST_USE;
 
 /* ---- log --------------------------------------------------------------------------------------------- */
 

@@ -18,6 +18,8 @@ void field_defaults(const struct field *table, void *object)
         case FIELD_KIND_ENUM: *(int *)member = (int)f->def; break;
         case FIELD_KIND_OBJECT: field_defaults(f->fields, member); break;
         case FIELD_KIND_LIST:
+        case FIELD_KIND_SPACE:
+        case FIELD_KIND_POINT:
         case FIELD_KIND_MAP: *(struct field_list *)member = (struct field_list){NULL, 0}; break;
         default: check(!"field table with an unknown kind");
         }
@@ -143,6 +145,8 @@ static enum status validate_table(const struct field *table, const void *object,
         case FIELD_KIND_ENUM: TRY(check_choice(f, *(const int *)member, &p, where, e)); break;
         case FIELD_KIND_OBJECT: TRY(validate_table(f->fields, member, &p, where, e)); break;
         case FIELD_KIND_LIST:
+        case FIELD_KIND_SPACE:
+        case FIELD_KIND_POINT:
         case FIELD_KIND_MAP: TRY(check_list(f, member, &p, where, e)); break;
         default: check(!"field table with an unknown kind");
         }
@@ -207,6 +211,8 @@ enum status field_copy(struct arena *a, const struct field *table, const void *s
         case FIELD_KIND_ENUM: *(int *)to = *(const int *)from; break;
         case FIELD_KIND_OBJECT: TRY(field_copy(a, f->fields, from, to, e)); break;
         case FIELD_KIND_LIST:
+        case FIELD_KIND_SPACE:
+        case FIELD_KIND_POINT:
         case FIELD_KIND_MAP: TRY(copy_list(a, f, from, to, e)); break;
         default: check(!"field table with an unknown kind");
         }

@@ -157,7 +157,9 @@ static enum status put_field(struct writer *w, const struct field *f, const void
 {
     switch (f->kind) {
     case FIELD_KIND_OBJECT: return put_table(w, f->fields, member, depth + 1);
-    case FIELD_KIND_LIST: return put_list(w, f, member, depth);
+    case FIELD_KIND_LIST:
+    case FIELD_KIND_SPACE:
+    case FIELD_KIND_POINT: return put_list(w, f, member, depth);
     case FIELD_KIND_MAP: return put_map(w, member);
     case FIELD_KIND_STRING: return *(const char *const *)member ? put_line(w, f, f->kind, member) : STATUS_OK;
     default: return put_line(w, f, f->kind, member);
@@ -451,7 +453,9 @@ static enum status read_in_table(struct reader *r, const struct field *table, vo
     void *member = (char *)object + f->offset;
     switch (f->kind) {
     case FIELD_KIND_OBJECT: TRY(expect(r, ".")); return read_in_table(r, f->fields, member, depth + 1);
-    case FIELD_KIND_LIST: return read_list_line(r, f, member, depth);
+    case FIELD_KIND_LIST:
+    case FIELD_KIND_SPACE:
+    case FIELD_KIND_POINT: return read_list_line(r, f, member, depth);
     case FIELD_KIND_MAP: return read_map_line(r, f, member);
     default: return read_scalar(r, f, f->kind, member);
     }

@@ -1,7 +1,7 @@
 /* server/json/fields.c
  *
- * Field tables from JSON and to JSON: the one place where a request's parameters become a struct.  Decoding gathers
- * every problem with its pointer, for a person who would rather fix a spec once than twenty times. */
+ * Field tables from JSON: the one place where a request's parameters become a struct.  Decoding gathers every problem
+ * with its pointer, for a person who would rather fix a spec once than twenty times.  The way back is encode.c. */
 #include "server/json/json_private.h"
 #include "server/json/problems.h"
 
@@ -203,6 +203,126 @@ static void decode_map(struct decoder *d, const struct field *f, json_t *v, cons
     }
 }
 
+/* ---- decoding: values for members of another table ------------------------------------------------------------------ */
+
+/* One value of the member that `leaf` describes, as its text; NULL when it is none. */
+static const char *decode_value(struct decoder *d, const struct field *leaf, const json_t *v, const char *pointer)
+{
+    struct field_slot slot = {{0}};
+    struct buf text;
+    struct error e;
+    size_t found = d->n_found;
+    const char *copy = NULL;
+    if (leaf->kind == FIELD_KIND_LIST)
+        decode_list(d, leaf, v, pointer, (struct field_list *)(void *)&slot);
+    else
+        decode_scalar(d, leaf, leaf->kind, false, v, pointer, &slot);
+    if (d->no_memory || d->n_found > found)
+        return NULL;
+    buf_init(&text, VALUE_TEXT_MAX);
+    if (field_value_write(leaf, &slot, &text, &e) == STATUS_OK)
+        d->no_memory |= !(copy = arena_strndup(d->a, (const char *)text.data, text.len));
+    else
+        problem(d, pointer, "length", "%s", e.text);
+    buf_fini(&text);
+    return copy;
+}
+
+static void decode_choices(struct decoder *d, const struct field *leaf, const json_t *v, const char *pointer,
+                           struct field_axis *axis)
+{
+    size_t n = json_array_size(v);
+    const char **texts = n ? ARENA_NEW(d->a, const char *, n) : NULL;
+    if (n == 0)
+        return problem(d, pointer, "length", "needs at least one value");
+    d->no_memory |= !texts;
+    for (size_t i = 0; i < n && !d->no_memory; i++) {
+        char where[160], index[24];
+        snprintf(index, sizeof index, "%zu", i);
+        json_pointer_child(where, pointer, index);
+        texts[i] = decode_value(d, leaf, json_array_get(v, i), where);
+        for (size_t k = 0; texts[i] && k < i; k++)
+            if (texts[k] && strcmp(texts[i], texts[k]) == 0)
+                problem(d, where, "duplicate", "is the same as value %zu", k);
+    }
+    axis->values = (struct field_list){texts, n};
+}
+
+static void decode_range(struct decoder *d, const struct field *leaf, const json_t *v, const char *pointer,
+                         struct field_axis *axis)
+{
+    const double *numbers[] = {&axis->low, &axis->high, &axis->step};
+    size_t found = d->n_found;
+    bool whole = leaf->kind == FIELD_KIND_I64;
+    if (!whole && leaf->kind != FIELD_KIND_F64)
+        return problem(d, pointer, "type", "only a number can have a range: give an array of values");
+    decode_object(d, json_range_fields, v, pointer, axis);
+    for (size_t i = 0; i < ARRAY_LEN(numbers) && d->n_found == found; i++) {
+        char where[160];
+        json_pointer_child(where, pointer, json_range_fields[i].name);
+        if (whole && *numbers[i] != floor(*numbers[i]) && !(i == 2 && axis->log))
+            problem(d, where, "type", "must be an integer, not %.15g", *numbers[i]);
+        else if (i < 2 && !within(leaf, *numbers[i]))
+            out_of_bounds(d, leaf, where, "out_of_range", "", *numbers[i], leaf->unit);
+    }
+    if (d->n_found > found)
+        return;
+    if (axis->low > axis->high)
+        problem(d, pointer, "out_of_range", "low %.15g is above high %.15g", axis->low, axis->high);
+    else if (axis->log && axis->low <= 0)
+        problem(d, pointer, "out_of_range", "a logarithmic range begins above 0, not at %.15g", axis->low);
+    else if (axis->log && axis->step != 0 && axis->step <= 1)
+        problem(d, pointer, "out_of_range", "the step of a logarithmic range is a factor above 1, not %.15g", axis->step);
+}
+
+static void unknown_path(struct decoder *d, const struct field *f, const char *key, const char *where,
+                         const struct error *e)
+{
+    struct json_nearest nearest = {NULL, 0};
+    for (const struct field *i = f->into; i->name; i++)
+        json_nearest_offer(&nearest, key, i->name);
+    const char *code = e->status == STATUS_NOTFOUND ? "unknown_member" : "type";
+    if (nearest.name)
+        problem(d, where, code, "%s; did you mean \"%s\"?", e->text, nearest.name);
+    else
+        problem(d, where, code, "%s", e->text);
+}
+
+static void decode_axes(struct decoder *d, const struct field *f, json_t *v, const char *pointer, struct field_list *to)
+{
+    if (!json_is_object(v))
+        return wrong_type(d, pointer, "an object", v);
+    struct field_axis *axis = list_room(d, f, json_object_size(v), pointer, to);
+    if (!axis)
+        return;
+    for (void *i = json_object_iter(v); i && !d->no_memory; i = json_object_iter_next(v, i), axis++) {
+        json_t *given = json_object_iter_value(i);
+        struct field leaf;
+        struct error e;
+        char where[160];
+        json_pointer_child(where, pointer, json_object_iter_key(i));
+        if (field_path_find(f->into, json_object_iter_key(i), &leaf, &e) != STATUS_OK) {
+            unknown_path(d, f, json_object_iter_key(i), where, &e);
+            continue;
+        }
+        const char **one = f->kind == FIELD_KIND_POINT ? ARENA_NEW(d->a, const char *, 1) : NULL;
+        if (one) {
+            *one = decode_value(d, &leaf, given, where);
+            axis->values = (struct field_list){one, 1};
+        } else if (f->kind == FIELD_KIND_POINT) {
+            d->no_memory = true;
+        } else if (json_is_array(given)) {
+            decode_choices(d, &leaf, given, where, axis);
+        } else if (json_is_object(given)) {
+            decode_range(d, &leaf, given, where, axis);
+        } else {
+            wrong_type(d, where, "an array of values or a range {low, high}", given);
+        }
+        axis->path = arena_strdup(d->a, json_object_iter_key(i));
+        d->no_memory |= !axis->path;
+    }
+}
+
 static void decode_members(struct decoder *d, const struct field *table, json_t *v, const char *pointer)
 {
     for (void *i = json_object_iter(v); i; i = json_object_iter_next(v, i)) {
@@ -241,6 +361,8 @@ static void decode_object(struct decoder *d, const struct field *table, const js
             decode_list(d, f, member, where, at);
         else if (f->kind == FIELD_KIND_MAP)
             decode_map(d, f, member, where, at);
+        else if (f->kind == FIELD_KIND_SPACE || f->kind == FIELD_KIND_POINT)
+            decode_axes(d, f, member, where, at);
         else
             decode_scalar(d, f, f->kind, false, member, where, at);
     }
@@ -258,71 +380,4 @@ enum status json_decode_fields(struct arena *a, const struct field *table, const
     if (d.n_found == 1)
         return error_set(e, STATUS_ARGUMENT, "%s: %s", d.first.pointer, d.first.detail);
     return error_set(e, STATUS_ARGUMENT, "%zu problems, the first at %s: %s", d.n_found, d.first.pointer, d.first.detail);
-}
-
-/* ---- encoding ----------------------------------------------------------------------------------------------------- */
-
-static bool is_nothing(const struct field *f, const void *from)
-{
-    switch (f->kind) {
-    case FIELD_KIND_BOOL: return !*(const bool *)from;
-    case FIELD_KIND_I64: return *(const int64_t *)from == 0;
-    case FIELD_KIND_F64: return *(const double *)from == 0;
-    case FIELD_KIND_STRING: return !*(const char *const *)from;
-    case FIELD_KIND_ENUM: return *(const int *)from == 0;
-    case FIELD_KIND_OBJECT: return is_nothing(f->fields, (const char *)from + f->fields->offset);
-    case FIELD_KIND_LIST:
-    case FIELD_KIND_MAP: return ((const struct field_list *)from)->n_items == 0;
-    default: return false;
-    }
-}
-
-static struct json *encode_enum(const struct field *f, int index)
-{
-    for (int i = 0; f->choices[i]; i++)
-        if (i == index)
-            return json_new_string(f->choices[i]);
-    return json_new_null();
-}
-
-static struct json *encode_value(const struct field *f, enum field_kind kind, const void *from)
-{
-    switch (kind) {
-    case FIELD_KIND_BOOL: return json_new_bool(*(const bool *)from);
-    case FIELD_KIND_I64: return json_new_i64(*(const int64_t *)from);
-    case FIELD_KIND_F64: return json_new_f64(*(const double *)from);
-    case FIELD_KIND_STRING: return json_new_string(*(const char *const *)from);
-    case FIELD_KIND_ENUM: return encode_enum(f, *(const int *)from);
-    case FIELD_KIND_OBJECT:
-        if (f->nullable && f->kind == FIELD_KIND_OBJECT && is_nothing(f, from))
-            return json_new_null();
-        return json_encode_fields(f->fields, from);
-    default: check(!"field table with a list of lists");
-    }
-}
-
-static struct json *encode_list(const struct field *f, const struct field_list *list)
-{
-    bool map = f->kind == FIELD_KIND_MAP;
-    struct json *v = map ? json_new_object() : json_new_array();
-    for (size_t i = 0; v && i < list->n_items; i++) {
-        const char *item = (const char *)list->items + i * f->item_size;
-        const struct field_pair *pair = (const void *)item;
-        if (map)
-            json_set(v, pair->name, json_new_f64(pair->value));
-        else
-            json_push(v, encode_value(f, f->item, item));
-    }
-    return v;
-}
-
-struct json *json_encode_fields(const struct field *table, const void *object)
-{
-    struct json *v = json_new_object();
-    for (const struct field *f = table; v && f->name; f++) {
-        const void *member = (const char *)object + f->offset;
-        bool list = f->kind == FIELD_KIND_LIST || f->kind == FIELD_KIND_MAP;
-        json_set(v, f->name, list ? encode_list(f, member) : encode_value(f, f->kind, member));
-    }
-    return v;
 }

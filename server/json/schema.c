@@ -80,6 +80,23 @@ static void set_items(struct json *o, const struct field *f)
     json_set(o, f->kind == FIELD_KIND_LIST ? "items" : "additionalProperties", item);
 }
 
+/* Values by path: what a path may be and what its values are is in the table that it leads into, hence the names. */
+static void set_axes(struct json *o, const struct field *f)
+{
+    struct json *names = json_new_array(), *value = json_new_object();
+    for (const struct field *i = f->into; i->name; i++)
+        json_push(names, json_new_string(i->name));
+    json_set(o, "x-paths", names);
+    if (f->kind == FIELD_KIND_SPACE) {
+        struct json *types = json_new_array();
+        json_push(types, json_new_string("array"));
+        json_push(types, json_new_string("object"));
+        json_set(value, "type", types);
+        json_set(value, "description", json_new_string("values to try, or a range {low, high, step, log}"));
+    }
+    json_set(o, "additionalProperties", value);
+}
+
 static struct json *schema_of(const struct field *f)
 {
     bool or_null = (f->kind == FIELD_KIND_F64 && (f->nullable || isnan(f->def))) ||
@@ -104,6 +121,11 @@ static struct json *schema_of(const struct field *f)
     case FIELD_KIND_MAP:
         set_bounds(o, f, "minProperties", "maxProperties");
         set_items(o, f);
+        break;
+    case FIELD_KIND_SPACE:
+    case FIELD_KIND_POINT:
+        set_bounds(o, f, "minProperties", "maxProperties");
+        set_axes(o, f);
         break;
     default: break;
     }

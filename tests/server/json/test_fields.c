@@ -310,6 +310,118 @@ static void test_the_schema_says_what_decoding_enforces(void **state)
     json_free(v);
 }
 
+/* ---- search spaces ----------------------------------------------------------------------------------------------- */
+
+struct search {
+    struct field_list space, point;
+};
+static const struct field search_fields[] = {
+    FIELD_SPACE(struct search, space, outer_fields, .max = 4),
+    FIELD_POINT(struct search, point, outer_fields),
+    FIELD_END,
+};
+
+static enum status decode_search(struct arena *a, const char *text, struct search *out, struct json_problems *problems,
+                                 struct error *e)
+{
+    struct json *v;
+    TRY(json_parse(text, strlen(text), &v, e));
+    problems->n = 0;
+    enum status s = json_decode_fields(a, search_fields, v, "/spec", out, problems, e);
+    json_free(v);
+    return s;
+}
+
+static void test_a_search_space_reads_values_of_another_table_and_is_written_as_it_was_read(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"space\":{\"integer\":[1,-3],\"integers\":[[1,2],[3,4,5]],\"colour\":[\"red\",\"blue\"],"
+        "\"number\":{\"low\":0.25,\"high\":1.0,\"step\":2.0,\"log\":true}},"
+        "\"point\":{\"inner.count\":7,\"integers/1\":50,\"items/0/path\":\"a b\",\"flag\":false}}";
+    struct arena a;
+    struct search s;
+    struct json_problems problems;
+    struct error e;
+    struct buf out;
+    arena_init(&a, 1 << 20);
+    buf_init(&out, 1 << 20);
+    assert_int_equal(decode_search(&a, text, &s, &problems, &e), STATUS_OK);
+    const struct field_axis *axes = s.space.items;
+    assert_int_equal(s.space.n_items, 4);
+    assert_string_equal(axes[0].path, "integer");
+    assert_string_equal(((const char **)axes[0].values.items)[1], "-3");
+    assert_int_equal(axes[3].values.n_items, 0);
+    assert_true(axes[3].log && axes[3].low == 0.25);
+    struct json *v = json_encode_fields(search_fields, &s);
+    assert_int_equal(json_write(v, &out, &e), STATUS_OK);
+    json_free(v);
+    assert_int_equal(buf_append(&out, "", 1, &e), STATUS_OK);
+    assert_string_equal((const char *)out.data, text);
+
+    /* And through the text codec. */
+    struct search back;
+    out.len = 0;
+    assert_int_equal(field_write_text(search_fields, &s, &out, &e), STATUS_OK);
+    assert_int_equal(field_read_text(&a, search_fields, (struct span){out.data, out.len}, &back, &e), STATUS_OK);
+    v = json_encode_fields(search_fields, &back);
+    out.len = 0;
+    assert_int_equal(json_write(v, &out, &e), STATUS_OK);
+    json_free(v);
+    assert_int_equal(out.len, sizeof text - 1);
+    assert_memory_equal(out.data, text, out.len);
+    buf_fini(&out);
+    arena_fini(&a);
+}
+
+static void test_all_problems_of_a_search_space_are_told_with_their_places(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *pointer, *code; } cases[] = {
+        {"{\"space\":{\"interger\":[1]}}", "/spec/space/interger", "unknown_member"},
+        {"{\"space\":{\"inner/cuont\":[1]}}", "/spec/space/inner~1cuont", "unknown_member"},
+        {"{\"space\":{\"inner\":[{}]}}", "/spec/space/inner", "type"},
+        {"{\"space\":{\"fractions\":[{}]}}", "/spec/space/fractions", "type"},
+        {"{\"space\":{\"integer\":[1,\"x\",3]}}", "/spec/space/integer/1", "type"},
+        {"{\"space\":{\"integer\":[1,2,11]}}", "/spec/space/integer/2", "out_of_range"},
+        {"{\"space\":{\"integers\":[[1,2],[1]]}}", "/spec/space/integers/1", "length"},
+        {"{\"space\":{\"integers\":[[1,\"a\"]]}}", "/spec/space/integers/0/1", "type"},
+        {"{\"space\":{\"integers/x\":[1]}}", "/spec/space/integers~1x", "unknown_member"},
+        {"{\"space\":{\"integers/01\":[1]}}", "/spec/space/integers~101", "unknown_member"},
+        {"{\"space\":{\"integer/0\":[1]}}", "/spec/space/integer~10", "unknown_member"},
+        {"{\"space\":{\"colour\":[\"rde\"]}}", "/spec/space/colour/0", "choice"},
+        {"{\"space\":{\"integer\":[]}}", "/spec/space/integer", "length"},
+        {"{\"space\":{\"integer\":[1,1]}}", "/spec/space/integer/1", "duplicate"},
+        {"{\"space\":{\"integer\":7}}", "/spec/space/integer", "type"},
+        {"{\"space\":[]}", "/spec/space", "type"},
+        {"{\"space\":{\"colour\":{\"low\":1,\"high\":2}}}", "/spec/space/colour", "type"},
+        {"{\"space\":{\"integer\":{\"low\":1}}}", "/spec/space/integer/high", "required"},
+        {"{\"space\":{\"integer\":{\"low\":1.5,\"high\":2}}}", "/spec/space/integer/low", "type"},
+        {"{\"space\":{\"integer\":{\"low\":1,\"high\":12}}}", "/spec/space/integer/high", "out_of_range"},
+        {"{\"space\":{\"integer\":{\"low\":3,\"high\":2}}}", "/spec/space/integer", "out_of_range"},
+        {"{\"space\":{\"integer\":{\"low\":0,\"high\":2,\"log\":true}}}", "/spec/space/integer", "out_of_range"},
+        {"{\"space\":{\"number\":{\"low\":0.1,\"high\":1,\"log\":true,\"step\":1}}}", "/spec/space/number", "out_of_range"},
+        {"{\"point\":{\"number\":3}}", "/spec/point/number", "out_of_range"},
+    };
+    struct arena a;
+    struct search s;
+    struct json_problems problems;
+    struct error e;
+    arena_init(&a, 1 << 20);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(decode_search(&a, cases[i].text, &s, &problems, &e), STATUS_ARGUMENT);
+        if (problems.n != 1 || strcmp(problems.items[0].pointer, cases[i].pointer) != 0 ||
+            strcmp(problems.items[0].code, cases[i].code) != 0)
+            fail_msg("%s: %zu problems, first %s %s: %s", cases[i].text, problems.n, problems.items[0].pointer,
+                     problems.items[0].code, problems.items[0].detail);
+    }
+    assert_int_equal(decode_search(&a, "{\"space\":{\"intger\":[1],\"integer\":[\"x\",98],\"colour\":[]}}", &s, &problems, &e),
+                     STATUS_ARGUMENT);
+    assert_int_equal(problems.n, 4);
+    assert_non_null(strstr(problems.items[0].detail, "did you mean \"integer\""));
+    arena_fini(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +433,8 @@ int main(void)
         cmocka_unit_test(test_decoding_without_memory_is_nomem),
         cmocka_unit_test(test_encoding_without_memory_cannot_be_written),
         cmocka_unit_test(test_the_schema_says_what_decoding_enforces),
+        cmocka_unit_test(test_a_search_space_reads_values_of_another_table_and_is_written_as_it_was_read),
+        cmocka_unit_test(test_all_problems_of_a_search_space_are_told_with_their_places),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
