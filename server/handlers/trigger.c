@@ -3,6 +3,8 @@
  * POST /api/v1/trigger/decisions and decisions:batch: the hot path.  Decisions are written straight into the response. */
 #include "server/handlers/handlers.h"
 
+#include <strings.h>
+
 /* The code of the problem, as api.md has it for this route; NULL: what the status alone says. */
 static const char *problem_of(enum status s, const struct decision_brief *brief)
 {
@@ -88,23 +90,42 @@ static void batch_decided(void *ctx, const struct decision_brief *brief)
     prom_decided(call->app->prom, brief);
 }
 
+#define BINARY_EVENTS "application/vnd.dltrigger.events"
+#define BINARY_DECISIONS "application/vnd.dltrigger.decisions"
+
+static bool is_binary(const struct request *q)
+{
+    const char *type = request_header(q, "Content-Type");
+    size_t n = sizeof BINARY_EVENTS - 1;
+    return type && strncasecmp(type, BINARY_EVENTS, n) == 0 && (type[n] == '\0' || type[n] == ';' || type[n] == ' ');
+}
+
+static void respond_no_batch(struct request *q, struct response *r, const struct error *e)
+{
+    if (e->status == STATUS_ARGUMENT || e->status == STATUS_FORMAT)
+        respond_problem(q, r, "invalid_request", NULL, "%s", e->text);
+    else if (e->status == STATUS_NOTFOUND)
+        respond_problem(q, r, "no_active_menu", NULL, "%s", e->text);
+    else
+        respond_error(q, r, e);
+}
+
 void handle_decide_batch(struct app *app, struct request *q, struct response *r)
 {
     struct batch_call call = {app, q};
     const struct batch_host host = {&call, batch_refused, batch_decided};
     struct batch_brief brief;
     struct error e;
-    if (trigger_decide_lines(app->trigger, q->arrived_ns, q->body, q->body_len, &host, &r->body, &brief, &e) !=
-        STATUS_OK) {
-        if (e.status == STATUS_ARGUMENT)
-            respond_problem(q, r, "invalid_request", NULL, "%s", e.text);
-        else
-            respond_error(q, r, &e);
+    bool binary = is_binary(q);
+    enum status s = (binary ? trigger_decide_columns : trigger_decide_lines)(
+        app->trigger, q->arrived_ns, q->body, q->body_len, &host, &r->body, &brief, &e);
+    if (s != STATUS_OK) {
+        respond_no_batch(q, r, &e);
         return;
     }
     response_header(r, "X-Trigger-Events", arena_printf(&q->arena, "%lld", (long long)brief.n_events));
     response_header(r, "X-Trigger-Accepted", arena_printf(&q->arena, "%lld", (long long)brief.n_accepted));
     response_header(r, "X-Trigger-Refused", arena_printf(&q->arena, "%lld", (long long)brief.n_refused));
     r->status = 200;
-    r->content_type = "application/x-ndjson";
+    r->content_type = binary ? BINARY_DECISIONS : "application/x-ndjson";
 }

@@ -1,13 +1,13 @@
 /* server/trigger/batch.c
  *
- * Many events of one request, one a line: decided in order, 64 at a time, so that each model scores those with one call.
- * One menu decides them all.  A line that is no event gets its problem in its place, and the rest go on. */
-#include "server/trigger/trigger_private.h"
+ * Many events of one request, as lines or as columns: decided in order, 64 at a time, so that each model scores those
+ * with one call.  One menu decides them all.  What is no event gets its problem in its place, and the rest go on. */
+#include "server/trigger/batch.h"
 
 #include <string.h>
 
-enum { CHUNK_EVENTS = 64 };
 #define CHUNK_ARENA_MAX ((size_t)32 << 20)
+#define RESPONSE_ARENA_MAX ((size_t)8 << 20)
 #define REFUSED_BYTES_MAX ((size_t)4 << 20)
 
 /* Features of the chunk's events that one recipe keeps, one behind the other. */
@@ -22,7 +22,7 @@ struct gathered {
 struct slot {
     struct posted_event event;
     struct decision d;
-    int64_t i_line;                               /* of the body, 1-based */
+    int64_t i_line;                               /* of the body, 1-based; of binary events, the event */
     bool is_text;                                 /* decided or refused already: text[at, at + len) */
     size_t at, len;
     uint8_t place[RECIPES_MAX];                   /* among the gathered of each recipe that keeps it */
@@ -46,7 +46,10 @@ struct batch {
     struct decision_brief one;
     struct json_problems problems;
     struct buf *out;
-    int64_t i_line;                               /* of the body, 1-based */
+    int64_t i_line;                               /* of the body, 1-based; of binary events, the event */
+    const struct binary_events *events;           /* these three for binary events, else NULL */
+    struct binary_cursor *cursor;
+    struct binary_answer *answer;
 };
 
 /* ---- workspace ----------------------------------------------------------------------------------------- */
@@ -158,6 +161,9 @@ static enum status refuse(struct batch *b, struct slot *slot, const struct error
 {
     slot->is_text = true;
     slot->at = b->chunk->text.len;
+    slot->len = 0;
+    if (b->answer)
+        binary_answer_refuse(b->answer, (size_t)slot->i_line - 1);
     TRY(b->host->refused(b->host->ctx, slot->i_line, &b->one, &b->problems, why, &b->chunk->text, e));
     slot->len = b->chunk->text.len - slot->at;
     b->brief->n_refused++;
@@ -190,12 +196,20 @@ static enum status decide_alone(struct batch *b, struct slot *slot, int64_t star
     return STATUS_OK;
 }
 
+static enum status read_event(struct batch *b, struct slot *slot, struct span line, struct error *e)
+{
+    struct work *w = &b->work;
+    if (b->events)
+        return binary_event_load(b->events, b->cursor, &w->s->batch, &slot->event, w->problems, e);
+    return events_in_scan(w->a, line.data, line.len, &w->s->batch, &slot->event, w->problems, e);
+}
+
 static enum status take_event(struct batch *b, struct slot *slot, struct span line, struct error *e)
 {
     struct work *w = &b->work;
     struct decision *d = &slot->d;
     int64_t start_ns = time_mono_ns();
-    TRY(events_in_scan(w->a, line.data, line.len, &w->s->batch, &slot->event, w->problems, e));
+    TRY(read_event(b, slot, line, e));
     int64_t parsed_ns = time_mono_ns();
     if (slot->event.model)
         return decide_alone(b, slot, start_ns, parsed_ns, e);
@@ -260,18 +274,26 @@ static enum status score_model(struct batch *b, size_t i_model, struct error *e)
 
 static enum status write_slot(struct batch *b, struct slot *slot, size_t n_scored, int64_t compute_ns, struct error *e)
 {
+    struct decision *d = &slot->d;
+    if (slot->is_text && b->answer)
+        return STATUS_OK;
     if (slot->is_text) {
         TRY(buf_append(b->out, b->chunk->text.data + slot->at, slot->len, e));
         return buf_append(b->out, "\n", 1, e);
     }
-    struct decision *d = &slot->d;
     decide_verdict(d);
     d->batch_size = n_scored;
     d->compute_ns = compute_ns;
     d->total_ns = time_mono_ns() - b->work.arrived_ns;
-    TRY(work_finish(&b->work, d, b->out, e));
+    if (b->answer) {
+        work_count(&b->work, d);
+        binary_answer_put(b->answer, (size_t)slot->i_line - 1, d);
+    } else {
+        TRY(work_finish(&b->work, d, b->out, e));
+        TRY(buf_append(b->out, "\n", 1, e));
+    }
     decided(b);
-    return buf_append(b->out, "\n", 1, e);
+    return STATUS_OK;
 }
 
 /* Nothing is scored late: what waited for its chunk may have waited too long. */
@@ -343,44 +365,97 @@ static enum status check_count(struct span body, struct error *e)
     return STATUS_OK;
 }
 
-static enum status decide_lines(struct batch *b, struct span body, struct error *e)
+static enum status begin(struct batch *b, struct error *e)
 {
-    struct span line;
     TRY(chunk_for(b->work.s, &b->chunk, e));
     chunk_clear(b->chunk);
     b->work.a = &b->chunk->arena;
     b->menu = menu_read(b->work.t, b->work.s);
+    return STATUS_OK;
+}
+
+static enum status take(struct batch *b, struct span line, struct error *e)
+{
+    TRY(take_line(b, line, e));
+    return b->chunk->n == CHUNK_EVENTS ? flush(b, e) : STATUS_OK;
+}
+
+static enum status decide_lines(struct batch *b, struct span body, struct error *e)
+{
+    struct span line;
+    TRY(begin(b, e));
     while (next_line(&body, &line)) {
         b->i_line++;
-        if (is_blank(line))
-            continue;
-        TRY(take_line(b, line, e));
-        if (b->chunk->n == CHUNK_EVENTS)
-            TRY(flush(b, e));
+        if (!is_blank(line))
+            TRY(take(b, line, e));
     }
     return b->chunk->n > 0 ? flush(b, e) : STATUS_OK;
 }
 
-enum status trigger_decide_lines(struct trigger *t, int64_t arrived_ns, const uint8_t *body, size_t len,
-                                 const struct batch_host *host, struct buf *out, struct batch_brief *brief,
-                                 struct error *e)
+/* Without a menu there is nothing that the answer's columns could be of. */
+static enum status decide_columns(struct batch *b, struct error *e)
+{
+    struct binary_cursor cursor = {0};
+    struct binary_answer answer;
+    struct arena arena;
+    TRY(begin(b, e));
+    if (!b->menu)
+        return work_no_menu(&b->work, e);
+    b->cursor = &cursor;
+    b->answer = &answer;
+    arena_init(&arena, RESPONSE_ARENA_MAX);
+    enum status s = binary_answer_init(&answer, &arena, b->menu, b->events->n, e);
+    for (size_t i = 0; i < b->events->n && s == STATUS_OK; i++) {
+        b->i_line++;
+        s = take(b, (struct span){NULL, 0}, e);
+    }
+    if (s == STATUS_OK && b->chunk->n > 0)
+        s = flush(b, e);
+    if (s == STATUS_OK)
+        s = binary_answer_write(&answer, b->menu, b->out, e);
+    arena_fini(&arena);
+    return s;
+}
+
+/* `events` NULL: the body is lines. */
+static enum status run(struct trigger *t, int64_t arrived_ns, struct span body, const struct binary_events *events,
+                       const struct batch_host *host, struct buf *out, struct batch_brief *brief, struct error *e)
 {
     size_t before = out->len;
-    *brief = (struct batch_brief){0};
-    TRY(check_count((struct span){body, len}, e));
     struct batch *b = mem_calloc(1, sizeof *b);
     if (!b)
         return error_set(e, STATUS_NOMEM, "no memory for a batch of events");
-    *b = (struct batch){.work = {.t = t, .arrived_ns = arrived_ns}, .host = host, .brief = brief, .out = out};
+    *b = (struct batch){
+        .work = {.t = t, .arrived_ns = arrived_ns}, .host = host, .brief = brief, .out = out, .events = events};
     b->work.problems = &b->problems;
     b->work.brief = &b->one;
     enum status s = scratch_acquire(t, &b->work.s, e);
     if (s == STATUS_OK) {
-        s = decide_lines(b, (struct span){body, len}, e);
+        s = events ? decide_columns(b, e) : decide_lines(b, body, e);
         scratch_release(b->work.s);
     }
     if (s != STATUS_OK)
         out->len = before;
     mem_free(b);
     return s;
+}
+
+enum status trigger_decide_lines(struct trigger *t, int64_t arrived_ns, const uint8_t *body, size_t len,
+                                 const struct batch_host *host, struct buf *out, struct batch_brief *brief,
+                                 struct error *e)
+{
+    const struct span lines = {body, len};
+    *brief = (struct batch_brief){0};
+    TRY(check_count(lines, e));
+    return run(t, arrived_ns, lines, NULL, host, out, brief, e);
+}
+
+enum status trigger_decide_columns(struct trigger *t, int64_t arrived_ns, const uint8_t *body, size_t len,
+                                   const struct batch_host *host, struct buf *out, struct batch_brief *brief,
+                                   struct error *e)
+{
+    struct binary_events events;
+    *brief = (struct batch_brief){0};
+    TRY(binary_events_parse(body, len, &events, e));
+    return run(t, arrived_ns, (struct span){body, len}, &events, host, out, brief, e);
 }

@@ -69,15 +69,20 @@ static void fill_brief(struct decision_brief *brief, const struct decision *d)
     brief->total_us = d->total_ns / 1000;
 }
 
+void work_count(struct work *w, const struct decision *d)
+{
+    fill_brief(w->brief, d);
+    atomic_fetch_add_explicit(d->accept ? &w->t->accepted : &w->t->rejected, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->t->by_reason[d->reason], 1, memory_order_relaxed);
+}
+
 enum status work_finish(struct work *w, struct decision *d, struct buf *out, struct error *e)
 {
     char id[40];
     store_new_id("dec", id);
     text_copy(d->id, sizeof d->id, strchr(id, '_') + 1);       /* the answer's ids are plain ULIDs */
     TRY(decision_write(d, out, e));
-    fill_brief(w->brief, d);
-    atomic_fetch_add_explicit(d->accept ? &w->t->accepted : &w->t->rejected, 1, memory_order_relaxed);
-    atomic_fetch_add_explicit(&w->t->by_reason[d->reason], 1, memory_order_relaxed);
+    work_count(w, d);
     return STATUS_OK;
 }
 

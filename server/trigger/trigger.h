@@ -70,6 +70,13 @@ enum status trigger_decide_lines(struct trigger *t, int64_t arrived_ns, const ui
                                  const struct batch_host *host, struct buf *out, struct batch_brief *brief,
                                  struct error *e) MUST_USE;
 
+/* The same for events as binary columns, answered as binary columns (api/binary.md).  `refused` is told of each event
+ * that got no decision; what it appends is not in the answer.  Fails as a whole: FORMAT (lengths, header), NOTFOUND (no
+ * active menu), NOMEM. */
+enum status trigger_decide_columns(struct trigger *t, int64_t arrived_ns, const uint8_t *body, size_t len,
+                                   const struct batch_host *host, struct buf *out, struct batch_brief *brief,
+                                   struct error *e) MUST_USE;
+
 /* ---- menus --------------------------------------------------------------------------------------------- */
 
 /* A menu as posted is checked (names, models, classes, targets); the draft's revision is returned. */

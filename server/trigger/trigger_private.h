@@ -65,6 +65,8 @@ enum status work_deadline(struct work *w, const struct posted_event *event, stru
 /* From the event that has been scanned to its text, with a menu that was chosen; start_ns is when scanning began. */
 enum status work_decide(struct work *w, struct decision *d, int64_t start_ns, int64_t parsed_ns, struct buf *out,
                         struct error *e) MUST_USE;
+/* Brief and counters of a decision that is made. */
+void work_count(struct work *w, const struct decision *d);
 /* Id, text, brief and counters of a decision that is made. */
 enum status work_finish(struct work *w, struct decision *d, struct buf *out, struct error *e) MUST_USE;
 

@@ -2,7 +2,7 @@
  *
  * Batches: the decisions of many events at once are those of each alone, in order, and what is wrong with a line stays
  * that line's affair. */
-#include "server/trigger/decide.h"
+#include "server/trigger/batch.h"
 
 #include "core/root.h"
 #include "tests/server/trigger/scene.h"
@@ -287,6 +287,210 @@ static void test_an_allocation_that_fails_ends_the_batch_with_nothing_written(vo
     buf_fini(&body);
 }
 
+/* ---- binary columns -------------------------------------------------------------------------------------- */
+
+static void put(struct scene *s, struct buf *b, const void *p, size_t n)
+{
+    MUST(buf_append(b, p, n, &s->e), &s->e);
+}
+
+static void put_header(struct scene *s, struct buf *b, uint32_t schema, uint32_t n, int32_t deadline_ms)
+{
+    put(s, b, "DLTEVENT", 8);
+    put(s, b, (uint32_t[]){1, schema, n, (uint32_t)deadline_ms}, 16);
+    for (int column = 0; column < 3; column++)
+        for (int64_t i = 0; i < n; i++)
+            put(s, b, &i, 8);
+}
+
+/* A batch of file events as a body. */
+static void put_batch(struct scene *s, struct buf *b, const struct event_batch *batch)
+{
+    size_t n_columns;
+    const struct event_column *columns = event_columns(&n_columns);
+    put_header(s, b, 0, (uint32_t)batch->n_events, -1);
+    for (unsigned k = 0; k < OBJECT_KINDS; k++) {
+        const struct object_columns *o = &batch->objects[k];
+        for (size_t i = 0; i < batch->n_events; i++) {
+            uint32_t n = o->first[i + 1] - o->first[i];
+            put(s, b, &n, 4);
+        }
+        for (size_t i = 0; i < n_columns; i++)
+            if (columns[i].kind == k)
+                put(s, b, *event_column_data(o, &columns[i]), 4 * (size_t)o->first[batch->n_events]);
+    }
+}
+
+struct answer {
+    uint32_t n, n_paths;
+    const char *legend;
+    const uint64_t *accepted, *raw;
+    const float *score;
+    const uint8_t *accept, *reason;
+};
+
+static struct answer read_answer(struct scene *s, const struct buf *out)
+{
+    struct answer a;
+    uint32_t numbers[4];
+    assert_true(out->len > 24);
+    assert_memory_equal(out->data, "DLTDECIS", 8);
+    memcpy(numbers, out->data + 8, sizeof numbers);
+    assert_int_equal(numbers[0], 1);
+    assert_int_equal(numbers[3] % 8, 0);
+    a.n = numbers[1];
+    a.n_paths = numbers[2];
+    assert_int_equal(out->len, 24 + numbers[3] + a.n * (16 + 4 * a.n_paths + 2));
+    a.legend = arena_strndup(&s->a, (const char *)out->data + 24, numbers[3]);
+    uint8_t *columns = arena_alloc(&s->a, out->len, 8);
+    memcpy(columns, out->data + 24 + numbers[3], out->len - 24 - numbers[3]);
+    a.accepted = (const uint64_t *)(void *)columns;
+    a.raw = a.accepted + a.n;
+    a.score = (const float *)(const void *)(a.raw + a.n);
+    a.accept = (const uint8_t *)(a.score + (size_t)a.n * a.n_paths);
+    a.reason = a.accept + a.n;
+    return a;
+}
+
+static enum status run_columns(struct scene *s, const struct buf *body, struct gathered_calls *calls, struct buf *out,
+                               struct batch_brief *brief)
+{
+    const struct batch_host host = {calls, refused, decided};
+    *calls = (struct gathered_calls){0};
+    buf_init(out, 64 << 20);
+    return trigger_decide_columns(s->trigger, time_mono_ns(), body->data, body->len, &host, out, brief, &s->e);
+}
+
+static void assert_columns_as_json(struct scene *s, const struct answer *a, size_t i, const char *line)
+{
+    struct json *v;
+    MUST(json_parse(line, strlen(line), &v, &s->e), &s->e);
+    const struct json *paths = json_get(v, "paths");
+    assert_int_equal(a->accept[i], json_bool(json_get(v, "accept"), false));
+    assert_string_equal(trigger_reason_name(a->reason[i]), json_str(json_get(v, "reason"), ""));
+    for (size_t k = 0; k < json_count(paths); k++) {
+        const struct json *path = json_at(paths, k);
+        float score = a->score[k * a->n + i];
+        assert_int_equal(a->accepted[i] >> k & 1, json_bool(json_get(path, "accept"), false));
+        assert_int_equal(a->raw[i] >> k & 1, json_bool(json_get(path, "raw"), false));
+        if (json_type_of(json_get(path, "score")) == JSON_NULL_)
+            assert_true(isnan(score));
+        else
+            assert_true(score == (float)json_num(json_get(path, "score"), -1));
+    }
+    json_free(v);
+}
+
+static void test_binary_events_are_decided_as_the_same_events_in_json(void **state)
+{
+    enum { N = 150 };
+    struct scene *s = *state;
+    struct gathered_calls calls;
+    struct batch_brief brief, same;
+    struct buf lines, columns, out, answer;
+    struct source *source;
+    struct delphes *delphes;
+    struct event_batch batch;
+    /* Identity decides prescales: both forms say the same. */
+    scene_run_menu(s, "run3", MENU(PATH("A", "particles@1", "tt", AT(0.34)) "," PATH("B", "spark@1", "tt", AT(0.4))));
+    event_batch_init(&batch);
+    MUST(source_open("tests/fixtures/sample/ttbar.root", &source, &s->e), &s->e);
+    MUST(delphes_open(source, "Delphes", NULL, &delphes, &s->e), &s->e);
+    MUST(delphes_read(delphes, 0, N, &batch, &s->e), &s->e);
+    buf_init(&lines, 32 << 20);
+    buf_init(&columns, 32 << 20);
+    for (size_t i = 0; i < N; i++) {
+        MUST(events_in_print(&batch, i, &lines, &s->e), &s->e);
+        put(s, &lines, "\n", 1);
+    }
+    put_batch(s, &columns, &batch);
+    MUST(run(s, &lines, &calls, &out, &same), &s->e);
+    MUST(run_columns(s, &columns, &calls, &answer, &brief), &s->e);
+    assert_int_equal(brief.n_events, N);
+    assert_int_equal(brief.n_accepted, same.n_accepted);
+    assert_true(brief.n_accepted > 0 && brief.n_accepted < N);
+    struct answer a = read_answer(s, &answer);
+    assert_int_equal(a.n, N);
+    assert_int_equal(a.n_paths, 2);
+    assert_non_null(strstr(a.legend, "\"paths\":[\"A\",\"B\"]"));
+    struct span rest = {out.data, out.len};
+    for (size_t i = 0; i < N; i++)
+        assert_columns_as_json(s, &a, i, take_line(s, &rest));
+    delphes_close(delphes);
+    source_close(source);
+    event_batch_fini(&batch);
+    buf_fini(&out);
+    buf_fini(&answer);
+    buf_fini(&lines);
+    buf_fini(&columns);
+}
+
+static void test_binary_features_are_feature_by_feature_and_a_number_that_is_none_refuses_its_event_only(void **state)
+{
+    enum { N = 3 };
+    const float hlf[HLF_COUNT] = {0.5f, 1.5f, -0.25f, 1, 0, 0, 0.5f, 0, 0, 0, 0, 0, 1, 0};
+    struct scene *s = *state;
+    struct gathered_calls calls;
+    struct batch_brief brief;
+    struct buf body, out;
+    float column[N], scores[3];
+    struct model *m;
+    const char *canonical;
+    scene_run_menu(s, "run3", MENU(PATH("A", "topo@1", "tt", AT(0))));
+    buf_init(&body, 1 << 20);
+    put_header(s, &body, 1, N, -1);
+    for (size_t k = 0; k < HLF_COUNT; k++) {
+        for (size_t i = 0; i < N; i++)
+            column[i] = i == 1 && k == 5 ? INFINITY : hlf[k] + (float)i;
+        put(s, &body, column, sizeof column);
+    }
+    MUST(run_columns(s, &body, &calls, &out, &brief), &s->e);
+    struct answer a = read_answer(s, &out);
+    assert_int_equal(brief.n_refused, 1);
+    assert_int_equal(calls.lines[0], 2);
+    assert_int_equal(a.reason[1], BINARY_REFUSED);
+    assert_int_equal(a.accept[1], 0);
+    MUST(registry_get(s->registry, &s->a, "topo@1", &m, &canonical, &s->e), &s->e);
+    model_predict_hlf(m, hlf, 1, scores);
+    assert_true(a.score[0] == scores[1] && a.accept[0] == 1 && a.accepted[0] == 1);
+    assert_true(isnan(a.score[1]) && isfinite(a.score[2]));
+    model_release(m);
+    buf_fini(&out);
+    buf_fini(&body);
+}
+
+static void test_malformed_columns_are_refused_as_a_whole(void **state)
+{
+    struct scene *s = *state;
+    struct gathered_calls calls;
+    struct batch_brief brief;
+    struct buf good, body, out;
+    static const float hlf[HLF_COUNT];
+    scene_run_menu(s, "run3", MENU(PATH("A", "topo@1", "tt", AT(0))));
+    buf_init(&good, 1 << 20);
+    buf_init(&body, 1 << 20);
+    put_header(s, &good, 1, 1, -1);
+    put(s, &good, hlf, sizeof hlf);
+    for (size_t n = 0; n < good.len; n++) {                        /* every length but the right one */
+        body.len = 0;
+        put(s, &body, good.data, n);
+        assert_int_equal(run_columns(s, &body, &calls, &out, &brief), STATUS_FORMAT);
+    }
+    body.len = 0;
+    put(s, &body, good.data, good.len);
+    put(s, &body, "", 1);
+    assert_int_equal(run_columns(s, &body, &calls, &out, &brief), STATUS_FORMAT);
+    static const struct { size_t at; uint8_t value; } lies[] = {{0, 'X'}, {8, 2}, {12, 2}, {16, 0}, {18, 1}, {23, 0x80}};
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++) {
+        body.len = 0;
+        put(s, &body, good.data, good.len);
+        body.data[lies[i].at] = lies[i].value;
+        assert_int_equal(run_columns(s, &body, &calls, &out, &brief), STATUS_FORMAT);
+    }
+    buf_fini(&good);
+    buf_fini(&body);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, scene_teardown)
@@ -296,6 +500,9 @@ int main(void)
         TEST(test_a_bad_line_gets_its_problem_in_its_place_and_the_rest_go_on),
         TEST(test_without_a_menu_only_lines_that_name_a_model_are_decided),
         TEST(test_a_batch_without_events_or_with_too_many_is_refused_as_a_whole),
+        TEST(test_binary_events_are_decided_as_the_same_events_in_json),
+        TEST(test_binary_features_are_feature_by_feature_and_a_number_that_is_none_refuses_its_event_only),
+        TEST(test_malformed_columns_are_refused_as_a_whole),
         TEST(test_an_allocation_that_fails_ends_the_batch_with_nothing_written),
     };
     return cmocka_run_group_tests_name("batch", tests, NULL, NULL);
