@@ -16,10 +16,33 @@ enum model_input { INPUT_HLF = 1, INPUT_SEQUENCE = 2, INPUT_BOTH = 3 };
 extern const char *const estimator_names[];                   /* NULL-terminated: "hlf", ... */
 extern const char *const class_weight_names[];                /* "natural", "balanced" */
 
-/* What an estimator (index into estimator_names) reads. */
-enum model_input estimator_input(int model);
+enum { HIDDEN_LAYERS_MAX = 8, HIDDEN_WIDTH_MAX = 1024, RECURRENT_WIDTH_MAX = 512, LAYERS_MAX = 48 };
 
-enum { HIDDEN_LAYERS_MAX = 8, HIDDEN_WIDTH_MAX = 1024, RECURRENT_WIDTH_MAX = 512 };
+/* A network as a list of layers: what each is called, what it is, and which values it takes.  A value is a layer's
+ * name, "hlf" (the 14 scaled features: flat) or "particles" (the scaled particle rows: a sequence).  Layers may stand
+ * in any order; one of them, whose value nobody takes, gives the logits, a number a class; the softmax behind it is
+ * implied.  core/model/README.md describes the kinds; graph.c checks. */
+enum layer_spec_kind {
+    LAYER_DENSE, LAYER_GRU, LAYER_LSTM, LAYER_DROPOUT, LAYER_CONCATENATE, LAYER_ADD, LAYER_MEAN_POOL, LAYER_FLATTEN,
+    LAYER_ATTENTION, LAYER_NORM, LAYER_RELU
+};
+extern const char *const layer_kind_names[];                  /* in that order, NULL-terminated */
+extern const char *const layer_activation_names[];            /* "linear", "relu" */
+enum layer_spec_activation { LAYER_ACTIVATION_LINEAR, LAYER_ACTIVATION_RELU };
+
+/* What a kind does not have stays at its default (zero; reset_after true). */
+struct layer_spec {
+    const char *name;                  /* NULL: made of kind and place */
+    int kind;                          /* enum layer_spec_kind */
+    struct field_list inputs;          /* const char *: names of values; empty: the layer before */
+    int64_t units;                     /* dense, gru, lstm; of the last dense 0: the number of classes */
+    int activation;                    /* dense: enum layer_spec_activation */
+    bool reset_after;                  /* gru: as in Keras */
+    double rate;                       /* dropout */
+    int64_t heads, key_dim;            /* attention */
+    double epsilon;                    /* layer_norm; 0: 1e-6 */
+};
+extern const struct field layer_spec_fields[];
 
 /* Parameters of a fit; the field table is the API's "params".  Defaults are those of the papers. */
 struct train_params {
@@ -28,6 +51,8 @@ struct train_params {
                                           estimator's own (hlf: 50, 20, 10; sequence: none; inclusive: 25) */
     int64_t units;                     /* of the recurrent layer: 1 to RECURRENT_WIDTH_MAX */
     double dropout;                    /* behind the recurrent layer, and of the features beside it */
+    struct field_list layers;          /* struct layer_spec: the network, instead of the estimator's own; hidden, units
+                                          and dropout then say nothing.  In a model's header: always those it has */
     int64_t epochs, batch_size, seed;
     double learning_rate, beta1, beta2, epsilon;       /* Adam: Kingma and Ba, arXiv:1412.6980 */
     double validation_fraction;        /* of the rows, held out by a hash of seed and row number; 0: none */
@@ -38,6 +63,8 @@ extern const struct field train_params_fields[];
 void train_params_defaults(struct train_params *p);
 /* All that can be said against them without data: bounds, widths.  `where` as in field_validate().  RANGE, ARGUMENT. */
 enum status train_params_check(const struct train_params *p, const char *where, struct error *e) MUST_USE;
+/* What the network of these parameters reads; they must have passed the check. */
+enum model_input estimator_input(const struct train_params *p);
 /* Hash of all parameters that decide how a fit of given data goes, without those that only say how far (epochs, unless
  * something follows from their number) and how fast: of two fits with the same way, the shorter is the beginning of the
  * longer, bit by bit.  Fails: NOMEM, RANGE. */

@@ -75,7 +75,7 @@ enum status header_check(const struct model_header *h, struct scalers *out, stru
     if (!h->recipe || !recipe_find(h->recipe))
         return error_set(e, STATUS_UNSUPPORTED, "this build has no recipe '%s'", h->recipe ? h->recipe : "");
     TRY(scaler_record_read(&h->scaler, &out->hlf, &out->sequence, &has_sequence, e));
-    if (estimator_input(h->params.model) != INPUT_HLF && !recipe_find(h->recipe)->sequence_dense && !has_sequence)
+    if (estimator_input(&h->params) != INPUT_HLF && !recipe_find(h->recipe)->sequence_dense && !has_sequence)
         return error_set(e, STATUS_ARGUMENT,
                          "%s reads particle rows, and there is no scaler for them: make features with sequences: true",
                          estimator_names[h->params.model]);

@@ -1,6 +1,7 @@
 /* core/model/model.c
  *
  * A trained model in memory: counted, immutable, and scoring rows from any thread without allocating. */
+#include "core/model/graph.h"
 #include "core/model/sequence.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@
 enum {
     HEADER_BYTES_MAX = 16 << 20,       /* its copy in memory */
     CHUNK = 64,                        /* rows scored at once */
-    ROW_WORK_MAX = 3 * HIDDEN_WIDTH_MAX,      /* floats on the stack for one row: what a chain of layers can need */
+    ROW_WORK_MAX = GRAPH_FLAT_NUMBERS_MAX,    /* floats on the stack for one row */
     ROWS_ALONE_MAX = 3,                /* up to so many rows are faster one by one than as lanes (bench_nn) */
     SEQUENCES_ALONE_MAX = 6,           /* the same for sequences */
     WINDOW = 512,                      /* events that are put in order of length together */
@@ -30,7 +31,7 @@ struct model {
     atomic_int references;
     struct arena arena;
     struct model_header header;
-    const struct estimator *estimator;
+    enum model_input input;
     const struct recipe *recipe;
     struct scalers scaler;
     struct net *net;
@@ -60,7 +61,7 @@ static void destroy(struct model *m)
 static enum status make_slots(struct model *m, struct error *e)
 {
     size_t n = par_cores() < SLOTS_MAX ? par_cores() : SLOTS_MAX;
-    bool sequences = m->estimator->input != INPUT_HLF;
+    bool sequences = m->input != INPUT_HLF;
     m->chunk = sequences ? SEQUENCE_ROWS : CHUNK;
     m->work_size = pass_work_size(m->net, m->chunk, false);
     m->slots = mem_aligned(n * sizeof *m->slots);
@@ -94,13 +95,14 @@ static enum status fill(struct model *m, const struct model_header *header, cons
 {
     TRY(header_check(header, &m->scaler, e));
     TRY(field_copy(&m->arena, model_header_fields, header, &m->header, e));
-    m->estimator = estimator_get(&header->params);
+    m->input = estimator_input(&header->params);
     m->recipe = recipe_find(header->recipe);
     m->n_classes = header->classes.n_items;
+    TRY(estimator_resolve(&m->arena, &m->header.params, m->n_classes, e));
     TRY(estimator_network(&m->header.params, m->n_classes, &m->net, e));
     if (n_params != net_n_params(m->net))
         return error_set(e, STATUS_ARGUMENT, "%zu parameters, its network has %zu", n_params, net_n_params(m->net));
-    m->header.estimator = m->estimator->name;
+    m->header.estimator = estimator_get(&header->params)->name;
     m->header.format_version = MODEL_FORMAT_VERSION;
     m->header.n_params = (int64_t)n_params;
     m->params = mem_aligned(n_params * sizeof *params);
@@ -146,7 +148,7 @@ void model_release(struct model *m)
 
 const struct model_header *model_header(const struct model *m) { return &m->header; }
 size_t model_n_classes(const struct model *m) { return m->n_classes; }
-enum model_input model_input(const struct model *m) { return m->estimator->input; }
+enum model_input model_input(const struct model *m) { return m->input; }
 const struct recipe *model_recipe(const struct model *m) { return m->recipe; }
 const char *model_sha256(const struct model *m) { return m->sha256; }
 const float *model_params(const struct model *m) { return m->params; }
@@ -211,7 +213,7 @@ static void not_a_number(const struct model *m, size_t n, float *out)
 
 void model_predict_hlf(const struct model *m, const float *hlf, size_t n, float *out)
 {
-    if (m->estimator->input != INPUT_HLF) {
+    if (m->input != INPUT_HLF) {
         not_a_number(m, n, out);
         return;
     }
@@ -238,9 +240,9 @@ static void sequence_alone(const struct sequence_call *c, uint32_t i)
     const struct model *m = c->m;
     struct pass p;
     pass_init(&p, m->net, 1, false, c->work);
-    if (m->estimator->input == INPUT_BOTH)
+    if (m->input == INPUT_BOTH)
         hlf_scale(&m->scaler.hlf, c->hlf + i * HLF_COUNT, 1, pass_input(&p, 0));
-    float *steps = pass_input(&p, m->estimator->input == INPUT_BOTH);
+    float *steps = pass_input(&p, m->input == INPUT_BOTH);
     uint32_t length = (uint32_t)sequence_event(&c->source, i, c->scratch, steps);
     pass_forward(&p, m->params, 1, &length);
     pass_softmax(&p, 1);
@@ -254,11 +256,11 @@ static void sequence_chunk(const struct sequence_call *c, const uint32_t *index,
     uint32_t length[SEQUENCE_ROWS];
     struct pass p;
     pass_init(&p, m->net, SEQUENCE_ROWS, false, c->work);
-    for (size_t r = 0; r < n && m->estimator->input == INPUT_BOTH; r++)
+    for (size_t r = 0; r < n && m->input == INPUT_BOTH; r++)
         hlf_scale(&m->scaler.hlf, c->hlf + index[r] * HLF_COUNT, 1, scaled + r * HLF_COUNT);
-    if (m->estimator->input == INPUT_BOTH)
+    if (m->input == INPUT_BOTH)
         p.k->rows_to_lanes(scaled, HLF_COUNT, NULL, n, HLF_COUNT, p.ld, pass_input(&p, 0));
-    sequence_lanes(&c->source, p.k, index, n, c->scratch, p.ld, pass_input(&p, m->estimator->input == INPUT_BOTH),
+    sequence_lanes(&c->source, p.k, index, n, c->scratch, p.ld, pass_input(&p, m->input == INPUT_BOTH),
                    length);
     pass_forward(&p, m->params, n, length);
     pass_softmax(&p, n);
@@ -308,7 +310,7 @@ static struct slot *slot_lock(const struct model *m)
 
 void model_predict(const struct model *m, const struct model_rows *rows, size_t n, float *out)
 {
-    if (m->estimator->input == INPUT_HLF || n == 0) {
+    if (m->input == INPUT_HLF || n == 0) {
         model_predict_hlf(m, rows->hlf, n, out);
         return;
     }

@@ -58,7 +58,8 @@ static enum status trainer_init(struct trainer *t, const struct model_header *he
     TRY(header_check(header, &t->scaler, e));
     TRY(field_copy(&t->arena, model_header_fields, header, &t->header, e));
     TRY(train_rows_init(&t->rows, &t->header, &t->scaler, data, e));
-    t->input = estimator_input(t->header.params.model);
+    t->input = estimator_input(&t->header.params);
+    TRY(estimator_resolve(&t->arena, &t->header.params, t->header.classes.n_items, e));
     TRY(estimator_network(&t->header.params, t->header.classes.n_items, &t->net, e));
     t->n_params = net_n_params(t->net);
     t->header.estimator = estimator_names[t->header.params.model];

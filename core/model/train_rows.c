@@ -149,7 +149,7 @@ enum status train_rows_init(struct train_rows *t, const struct model_header *hea
         return error_set(e, STATUS_ARGUMENT, "there are no events to train with");
     if (data->n > UINT32_MAX)
         return error_set(e, STATUS_ARGUMENT, "%zu events, at most %u", data->n, UINT32_MAX);
-    t->has_sequences = estimator_input(header->params.model) != INPUT_HLF;
+    t->has_sequences = estimator_input(&header->params) != INPUT_HLF;
     if (t->has_sequences && (!data->rows || !data->row_first))
         return error_set(e, STATUS_ARGUMENT, "%s reads particle rows, and there are none: make features with "
                          "sequences: true", estimator_names[header->params.model]);

@@ -103,9 +103,23 @@ struct lstm_config {
     int64_t units;
 };
 
-/* dropout: flat; mean_pool: a sequence in, flat out, no configuration. */
+/* dropout: also of sequences; mean_pool and flatten: a sequence in, flat out, no configuration. */
 struct dropout_config {
     double rate;
+};
+
+/* attention: multi-head self-attention over a sequence (Vaswani et al. 2017, arXiv:1706.03762), as Keras'
+ * MultiHeadAttention with query, key and value the same, and the steps beyond a row's length masked as keys; there the
+ * output is zero.  With F features: kernels of query, key and value [F][heads][key_dim], each followed by its bias
+ * [heads][key_dim], then output [heads][key_dim][F], bias [F]. */
+struct attention_config {
+    int64_t heads, key_dim;
+};
+
+/* layer_norm (Ba et al. 2016, arXiv:1607.06450): over the features, of a sequence in each step: gamma (x - mean) /
+ * sqrt(variance + epsilon) + beta.  gamma [F], beta [F]. */
+struct layer_norm_config {
+    double epsilon;
 };
 
 /* relu and concat have no configuration: NULL.  concat: flat inputs, one after the other. */

@@ -220,6 +220,12 @@ struct shape net_input_shape(const struct net *net, size_t i_input)
     return net->value[i_input].shape;
 }
 
+struct shape net_value_shape(const struct net *net, size_t value)
+{
+    check(value < net->n_values);
+    return net->value[value].shape;
+}
+
 const struct layer *net_layer(const struct net *net, size_t i_layer)
 {
     check(i_layer < net->n_layers);

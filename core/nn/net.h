@@ -30,6 +30,7 @@ enum status net_finish(struct net *net, struct error *e) MUST_USE;
 size_t net_n_params(const struct net *net);
 size_t net_n_inputs(const struct net *net);
 struct shape net_input_shape(const struct net *net, size_t i_input);
+struct shape net_value_shape(const struct net *net, size_t value);         /* also while it is built */
 size_t net_n_layers(const struct net *net);
 const struct layer *net_layer(const struct net *net, size_t i_layer);
 /* Where layer i's parameters start. */

@@ -143,7 +143,9 @@ static enum status make_trainer(struct job_ctx *ctx, const struct train_spec *sp
 {
     TRY(work_dataset_open(ctx, spec->dataset, &t->dataset, e));
     const struct manifest *m = dataset_manifest(t->dataset);
-    bool want_rows = estimator_input(model_index(spec)) != INPUT_HLF;
+    struct train_params params = spec->params;
+    params.model = model_index(spec);
+    bool want_rows = estimator_input(&params) != INPUT_HLF;
     if (want_rows)
         TRY(work_check_rows(m, estimator_names[model_index(spec)], e));
     TRY(dataset_read_features(t->dataset, want_rows, &t->rows, e));
