@@ -108,7 +108,8 @@ struct feature_rows {
     int64_t *number, *entry;
     int32_t *source;                   /* index into manifest.sources */
     uint32_t *row_first;               /* [n + 1] */
-    struct particle_columns rows;
+    struct particle_columns rows;      /* as measured, or only `prepared`, as the first part that was read has them */
+    bool prepared;
     size_t cap, cap_rows;
 };
 void feature_rows_init(struct feature_rows *f);
@@ -122,6 +123,8 @@ struct features_writer;
 /* `keep` false: a file between two phases of a job, not worth compressing. */
 enum status features_writer_create(const char *path, bool has_rows, bool keep, struct features_writer **out,
                                    struct error *e) MUST_USE;
+/* The same for rows as a network takes them (particle_columns.prepared), one list of numbers an event. */
+enum status features_writer_create_prepared(const char *path, struct features_writer **out, struct error *e) MUST_USE;
 enum status features_write(struct features_writer *w, const struct feature_rows *f, struct error *e) MUST_USE;
 enum status features_writer_finish(struct features_writer *w, int64_t *rows, struct error *e) MUST_USE;
 void features_writer_abort(struct features_writer *w);

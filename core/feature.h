@@ -63,6 +63,9 @@ enum particle_kind { PARTICLE_CHARGED, PARTICLE_NEUTRAL, PARTICLE_PHOTON, PARTIC
 struct particle_columns {
     float *pt, *eta, *phi, *x, *y, *z, *iso_ch, *iso_gamma, *iso_neu;
     int8_t *kind, *charge;
+    /* NULL, or [n][19] in place of all columns above: rows as a network takes them, sorted and scaled already (published
+     * data that was imported: what was measured cannot be had back). */
+    float *prepared;
 };
 
 struct lepton {

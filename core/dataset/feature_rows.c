@@ -48,6 +48,7 @@ void feature_rows_fini(struct feature_rows *f)
         mem_free(*feature_column_data(f, &feature_event_columns[i]));
     for (size_t i = 0; i < FEATURE_PARTICLE_COLUMNS; i++)
         mem_free(*feature_column_data(f, &feature_particle_columns[i]));
+    mem_free(f->rows.prepared);
     mem_free(f->hlf);
     mem_free(f->row_first);
     feature_rows_init(f);
@@ -90,16 +91,38 @@ enum status feature_rows_reserve(struct feature_rows *f, size_t n, size_t n_rows
         if (n_rows >= UINT32_MAX)
             return error_set(e, STATUS_RANGE, "feature rows: %zu particle rows in memory", n_rows);
         size_t cap = grown(f->cap_rows, n_rows);
-        for (size_t i = 0; i < FEATURE_PARTICLE_COLUMNS; i++)
+        if (f->prepared)
+            TRY(grow((void **)&f->rows.prepared, cap, PARTICLE_COLUMNS * sizeof *f->rows.prepared, e));
+        for (size_t i = 0; !f->prepared && i < FEATURE_PARTICLE_COLUMNS; i++)
             TRY(grow(feature_column_data(f, &feature_particle_columns[i]), cap, feature_particle_columns[i].size, e));
         f->cap_rows = cap;
     }
     return STATUS_OK;
 }
 
+enum status feature_rows_be_prepared(struct feature_rows *f, bool prepared, struct error *e)
+{
+    if (f->prepared == prepared)
+        return STATUS_OK;
+    if (f->n_rows > 0)
+        return error_set(e, STATUS_FORMAT, "particle rows as measured and prepared ones in the same dataset");
+    for (size_t i = 0; i < FEATURE_PARTICLE_COLUMNS; i++) {
+        void **column = feature_column_data(f, &feature_particle_columns[i]);
+        mem_free(*column);
+        *column = NULL;
+    }
+    mem_free(f->rows.prepared);
+    f->rows.prepared = NULL;
+    f->cap_rows = 0;
+    f->prepared = prepared;
+    return STATUS_OK;
+}
+
 enum status feature_rows_append(struct feature_rows *f, const struct feature_rows *src, size_t i, struct error *e)
 {
     size_t from = src->row_first[i], n_rows = src->row_first[i + 1] - from, at = f->n;
+    if (n_rows > 0)
+        TRY(feature_rows_be_prepared(f, src->prepared, e));
     TRY(feature_rows_reserve(f, f->n + 1, f->n_rows + n_rows, e));
     for (size_t c = 0; c < FEATURE_EVENT_COLUMNS; c++) {
         const struct feature_column *column = &feature_event_columns[c];
@@ -107,7 +130,10 @@ enum status feature_rows_append(struct feature_rows *f, const struct feature_row
                (const uint8_t *)*feature_column_data(src, column) + i * column->size, column->size);
     }
     memcpy(f->hlf + at * HLF_COUNT, src->hlf + i * HLF_COUNT, HLF_COUNT * sizeof *f->hlf);
-    for (size_t c = 0; n_rows > 0 && c < FEATURE_PARTICLE_COLUMNS; c++) {
+    if (f->prepared && n_rows > 0)
+        memcpy(f->rows.prepared + f->n_rows * PARTICLE_COLUMNS, src->rows.prepared + from * PARTICLE_COLUMNS,
+               n_rows * PARTICLE_COLUMNS * sizeof *f->rows.prepared);
+    for (size_t c = 0; !f->prepared && n_rows > 0 && c < FEATURE_PARTICLE_COLUMNS; c++) {
         const struct feature_column *column = &feature_particle_columns[c];
         memcpy((uint8_t *)*feature_column_data(f, column) + f->n_rows * column->size,
                (const uint8_t *)*feature_column_data(src, column) + from * column->size, n_rows * column->size);

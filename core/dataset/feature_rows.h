@@ -14,6 +14,8 @@ struct feature_column {
 };
 extern const struct feature_column feature_event_columns[FEATURE_EVENT_COLUMNS];
 extern const struct feature_column feature_particle_columns[FEATURE_PARTICLE_COLUMNS];
+/* Rows to come are prepared ones or measured ones.  FORMAT when there are some of the other sort. */
+enum status feature_rows_be_prepared(struct feature_rows *f, bool prepared, struct error *e) MUST_USE;
 void **feature_column_data(const struct feature_rows *f, const struct feature_column *c);
 
 #endif

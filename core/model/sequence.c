@@ -11,6 +11,10 @@ size_t sequence_stored(const struct sequence_source *s, size_t i) { return s->ro
 size_t sequence_event(const struct sequence_source *s, size_t i, float *expanded, float *out)
 {
     size_t n = sequence_stored(s, i);
+    if (s->rows->prepared) {
+        memcpy(out, s->rows->prepared + (size_t)s->row_first[i] * PARTICLE_COLUMNS, n * PARTICLE_COLUMNS * sizeof *out);
+        return n;
+    }
     particle_expand(s->rows, s->row_first[i], n, expanded);
     return sequence_prepare(s->recipe, s->scaler, expanded, n, out);
 }
