@@ -49,7 +49,7 @@ enum status events_writer_create(const char *path, struct events_writer **out, s
     if (!w)
         return error_set(e, STATUS_NOMEM, "events writer");
     const struct pq_key_value meta[] = {{"dltrigger.kind", "events"}};
-    const struct pq_write_options options = {.codec = CODEC_SNAPPY, .meta = meta, .n_meta = ARRAY_LEN(meta)};
+    const struct pq_write_options options = {.codec = CODEC_SNAPPY, .adapt = true, .meta = meta, .n_meta = ARRAY_LEN(meta)};
     enum status s = pq_writer_create(path, schema, IDENTITY_COLUMNS + n, &options, &w->pq, e);
     if (s != STATUS_OK) {
         mem_free(w);

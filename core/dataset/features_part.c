@@ -8,6 +8,9 @@
 
 enum { COLUMNS_MAX = FEATURE_EVENT_COLUMNS + HLF_COUNT + FEATURE_PARTICLE_COLUMNS };
 
+/* Rows that came prepared: 19 numbers a row, row after row. */
+static const struct pq_column prepared_column = {.name = "particles_prepared", .type = PQ_F32, .list = true, .depth = 1};
+
 static struct pq_column stored_column(const struct feature_column *c, bool list)
 {
     return (struct pq_column){.name = c->name, .type = c->type, .list = list, .bits = c->size == 1 ? 8 : 0};
@@ -18,15 +21,15 @@ static struct pq_column stored_column(const struct feature_column *c, bool list)
 struct features_writer {
     struct pq_writer *pq;
     int64_t rows;
-    bool has_rows;
+    bool has_rows, prepared;
     float *hlf[HLF_COUNT];             /* columns of the row-major hlf[] */
     uint64_t *offsets;
     int32_t *wide[FEATURE_PARTICLE_COLUMNS];       /* 8-bit columns as 32-bit integers */
     size_t cap, cap_rows;
 };
 
-enum status features_writer_create(const char *path, bool has_rows, bool keep, struct features_writer **out,
-                                   struct error *e)
+static enum status create(const char *path, bool has_rows, bool prepared, bool keep, struct features_writer **out,
+                          struct error *e)
 {
     struct pq_column schema[COLUMNS_MAX];
     size_t n = 0;
@@ -36,14 +39,18 @@ enum status features_writer_create(const char *path, bool has_rows, bool keep, s
         schema[n++] = (struct pq_column){.name = hlf_info[i].name, .type = PQ_F32};
     for (size_t i = 0; has_rows && i < FEATURE_PARTICLE_COLUMNS; i++)
         schema[n++] = stored_column(&feature_particle_columns[i], true);
+    if (prepared)
+        schema[n++] = prepared_column;
 
     *out = NULL;
     struct features_writer *w = mem_calloc(1, sizeof *w);
     if (!w)
         return error_set(e, STATUS_NOMEM, "features writer");
     w->has_rows = has_rows;
+    w->prepared = prepared;
     const struct pq_key_value meta[] = {{"dltrigger.kind", "features"}};
-    const struct pq_write_options options = {.codec = keep ? CODEC_SNAPPY : CODEC_NONE, .meta = meta, .n_meta = ARRAY_LEN(meta)};
+    const struct pq_write_options options = {.codec = keep ? CODEC_SNAPPY : CODEC_NONE, .adapt = true, .meta = meta,
+                                             .n_meta = ARRAY_LEN(meta)};
     enum status s = pq_writer_create(path, schema, n, &options, &w->pq, e);
     if (s != STATUS_OK) {
         mem_free(w);
@@ -51,6 +58,17 @@ enum status features_writer_create(const char *path, bool has_rows, bool keep, s
     }
     *out = w;
     return STATUS_OK;
+}
+
+enum status features_writer_create(const char *path, bool has_rows, bool keep, struct features_writer **out,
+                                   struct error *e)
+{
+    return create(path, has_rows, false, keep, out, e);
+}
+
+enum status features_writer_create_prepared(const char *path, struct features_writer **out, struct error *e)
+{
+    return create(path, false, true, true, out, e);
 }
 
 static enum status grow(void *array, size_t n, size_t size, struct error *e)
@@ -85,7 +103,7 @@ static void transpose(struct features_writer *w, const struct feature_rows *f)
         for (size_t c = 0; c < HLF_COUNT; c++)
             w->hlf[c][i] = f->hlf[i * HLF_COUNT + c];
     for (size_t i = 0; i <= f->n; i++)
-        w->offsets[i] = f->row_first[i];
+        w->offsets[i] = (uint64_t)f->row_first[i] * (w->prepared ? PARTICLE_COLUMNS : 1);
     for (size_t c = 0; w->has_rows && c < FEATURE_PARTICLE_COLUMNS; c++)
         if (feature_particle_columns[c].size == 1) {
             const int8_t *narrow = *feature_column_data(f, &feature_particle_columns[c]);
@@ -98,6 +116,8 @@ enum status features_write(struct features_writer *w, const struct feature_rows 
 {
     if (f->n == 0)
         return STATUS_OK;
+    if ((w->prepared || w->has_rows) && f->n_rows > 0 && w->prepared != f->prepared)
+        return error_set(e, STATUS_BUG, "particle rows as measured and prepared ones in one part");
     TRY(reserve(w, f, e));
     transpose(w, f);
     struct pq_values values[COLUMNS_MAX];
@@ -112,6 +132,9 @@ enum status features_write(struct features_writer *w, const struct feature_rows 
         values[n++] = (struct pq_values){.n_rows = f->n, .n_values = f->n_rows, .offsets = w->offsets,
                                          .data = c->size == 1 ? (void *)w->wide[i] : *feature_column_data(f, c)};
     }
+    if (w->prepared)
+        values[n++] = (struct pq_values){.n_rows = f->n, .n_values = f->n_rows * PARTICLE_COLUMNS, .offsets = w->offsets,
+                                         .data = f->rows.prepared};
     TRY(pq_write_row_group(w->pq, values, e));
     w->rows += (int64_t)f->n;
     return STATUS_OK;
@@ -237,6 +260,23 @@ static enum status read_particles(struct features_reader *r, size_t group, size_
     return STATUS_OK;
 }
 
+static enum status read_prepared(struct features_reader *r, size_t group, size_t n, struct feature_rows *out,
+                                 size_t *n_rows, struct error *e)
+{
+    struct pq_values v;
+    TRY(part_file_column(&r->file, group, &prepared_column, n, &v, e));
+    TRY(feature_rows_reserve(out, out->n + n, out->n_rows + v.n_values / PARTICLE_COLUMNS, e));
+    for (size_t i = 0; i <= n; i++) {
+        if (v.offsets[i] % PARTICLE_COLUMNS != 0)
+            return error_set(e, STATUS_FORMAT, "column %s: row group %zu: row %zu is not of whole particles",
+                             prepared_column.name, group, i);
+        out->row_first[out->n + i] = (uint32_t)(out->n_rows + v.offsets[i] / PARTICLE_COLUMNS);
+    }
+    memcpy(out->rows.prepared + out->n_rows * PARTICLE_COLUMNS, v.data, v.n_values * sizeof(float));
+    *n_rows = v.n_values / PARTICLE_COLUMNS;
+    return STATUS_OK;
+}
+
 enum status features_read(struct features_reader *r, size_t group, bool want_rows, struct feature_rows *out,
                           struct error *e)
 {
@@ -246,8 +286,11 @@ enum status features_read(struct features_reader *r, size_t group, bool want_row
     size_t n = (size_t)n_signed, n_rows = 0;
     TRY(feature_rows_reserve(out, out->n + n, out->n_rows, e));
     TRY(read_flat(r, group, n, out, e));
+    bool prepared = pq_column_find(r->file.reader, prepared_column.name) >= 0;
     if (want_rows)
-        TRY(read_particles(r, group, n, out, &n_rows, e));
+        TRY(feature_rows_be_prepared(out, prepared, e));
+    if (want_rows)
+        TRY(prepared ? read_prepared(r, group, n, out, &n_rows, e) : read_particles(r, group, n, out, &n_rows, e));
     else
         for (size_t i = 0; i <= n; i++)
             out->row_first[out->n + i] = (uint32_t)out->n_rows;

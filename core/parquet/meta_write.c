@@ -52,28 +52,40 @@ static void put_statistics(struct thrift_writer *w, int id, const struct meta_st
     thrift_put_end(w);
 }
 
+static void put_page_count(struct thrift_writer *w, int page_type, int encoding, int32_t n)
+{
+    thrift_put_begin(w);
+    thrift_put_i32(w, 1, page_type);
+    thrift_put_i32(w, 2, encoding);
+    thrift_put_i32(w, 3, n);
+    thrift_put_end(w);
+}
+
 static void put_chunk(struct thrift_writer *w, const struct pq_column *column, const struct meta_chunk *c)
 {
     thrift_put_begin(w);
     thrift_put_i64(w, 2, 0); /* file_offset: deprecated, 0 says that the metadata is here alone */
     thrift_put_struct(w, 3);
     thrift_put_i32(w, 1, c->type);
-    thrift_put_list(w, 2, THRIFT_I32, 2);
+    bool dictionary = c->dictionary_page_offset > 0;
+    thrift_put_list(w, 2, THRIFT_I32, dictionary ? 3 : 2);
     thrift_put_item_i32(w, PARQUET_PLAIN);
     thrift_put_item_i32(w, PARQUET_RLE);
+    if (dictionary)
+        thrift_put_item_i32(w, PARQUET_RLE_DICTIONARY);
     schema_put_path(w, 3, column);
     thrift_put_i32(w, 4, c->codec);
     thrift_put_i64(w, 5, c->n_values);
     thrift_put_i64(w, 6, c->uncompressed_bytes);
     thrift_put_i64(w, 7, c->compressed_bytes);
     thrift_put_i64(w, 9, c->data_page_offset);
+    if (dictionary)
+        thrift_put_i64(w, 11, c->dictionary_page_offset);
     put_statistics(w, 12, &c->statistics);
-    thrift_put_list(w, 13, THRIFT_STRUCT, 1); /* encoding_stats: all data pages are PLAIN */
-    thrift_put_begin(w);
-    thrift_put_i32(w, 1, c->data_page_type);
-    thrift_put_i32(w, 2, PARQUET_PLAIN);
-    thrift_put_i32(w, 3, c->n_data_pages);
-    thrift_put_end(w);
+    thrift_put_list(w, 13, THRIFT_STRUCT, dictionary ? 2 : 1); /* encoding_stats */
+    if (dictionary)
+        put_page_count(w, PARQUET_DICTIONARY_PAGE, PARQUET_PLAIN, 1);
+    put_page_count(w, c->data_page_type, dictionary ? PARQUET_RLE_DICTIONARY : PARQUET_PLAIN, c->n_data_pages);
     thrift_put_end(w);
     thrift_put_end(w);
 }
@@ -93,7 +105,8 @@ enum status meta_put_row_group(struct buf *out, const struct pq_column *columns,
         put_chunk(&w, &columns[i], &chunks[i]);
     thrift_put_i64(&w, 2, uncompressed);
     thrift_put_i64(&w, 3, n_rows);
-    thrift_put_i64(&w, 5, chunks[0].data_page_offset);
+    thrift_put_i64(&w, 5, chunks[0].dictionary_page_offset ? chunks[0].dictionary_page_offset
+                                                           : chunks[0].data_page_offset);
     thrift_put_i64(&w, 6, compressed);
     if (ordinal <= INT16_MAX)
         thrift_put_i16(&w, 7, (int16_t)ordinal);

@@ -5,7 +5,7 @@
 
 #include "core/parquet/levels.h"
 
-enum { PAGE_BYTES_DEFAULT = 1 << 20, LEVEL_RESERVE = 16 << 20 };
+enum { PAGE_BYTES_DEFAULT = 1 << 20, LEVEL_RESERVE = 16 << 20, SAMPLE_BYTES = 32 << 10 };
 
 /* A page is the values of its rows and their levels: what a row may hold leaves room for the latter. */
 #define ROW_BYTES_MAX ((size_t)PARQUET_PAGE_BYTES_MAX - LEVEL_RESERVE)
@@ -13,6 +13,8 @@ enum { PAGE_BYTES_DEFAULT = 1 << 20, LEVEL_RESERVE = 16 << 20 };
 void page_writer_init(struct page_writer *w, const struct parquet_codec *codec, const struct pq_write_options *options)
 {
     *w = (struct page_writer){.codec = codec,
+                              .file_codec = codec,
+                              .adapt = options->adapt,
                               .level = options->level,
                               .page_bytes = options->page_bytes ? options->page_bytes : PAGE_BYTES_DEFAULT,
                               .v2 = options->page_version == 2};
@@ -21,6 +23,7 @@ void page_writer_init(struct page_writer *w, const struct parquet_codec *codec, 
     buf_init(&w->body, PARQUET_PAGE_BYTES_MAX);
     buf_init(&w->packed, 2 * (size_t)PARQUET_PAGE_BYTES_MAX);
     buf_init(&w->header, 4096);
+    dictionary_init(&w->dictionary);
 }
 
 void page_writer_fini(struct page_writer *w)
@@ -30,6 +33,7 @@ void page_writer_fini(struct page_writer *w)
     buf_fini(&w->body);
     buf_fini(&w->packed);
     buf_fini(&w->header);
+    dictionary_fini(&w->dictionary);
 }
 
 void page_value_range(const struct pq_column *c, const struct pq_values *v, size_t first, size_t last, size_t *value,
@@ -42,6 +46,37 @@ void page_value_range(const struct pq_column *c, const struct pq_values *v, size
     }
     *value = c->list ? (size_t)v->offsets[first] : first;
     *end = c->list ? (size_t)v->offsets[last] : last;
+}
+
+/* Whether the codec saves an eighth of the first bytes. */
+static enum status judge_codec(struct page_writer *w, const uint8_t *p, size_t n, struct error *e)
+{
+    n = n < SAMPLE_BYTES ? n : SAMPLE_BYTES;
+    w->packed.len = 0;
+    TRY(codec_compress(w->codec->codec, w->level, p, n, &w->packed, e));
+    if (w->packed.len > n - n / 8)
+        w->codec = parquet_codec_of(CODEC_NONE);
+    return STATUS_OK;
+}
+
+enum status page_writer_begin(struct page_writer *w, const struct pq_column *c, const struct pq_values *v,
+                              struct error *e)
+{
+    size_t value, end;
+    w->codec = w->file_codec;
+    w->by_dictionary = false;
+    if (!w->adapt || c->type == PQ_STRING || c->type == PQ_BOOL)
+        return STATUS_OK;
+    page_value_range(c, v, 0, v->n_rows, &value, &end);
+    const uint8_t *first = end > value ? (const uint8_t *)v->data + value * pq_type_size(c->type) : NULL;
+    if (c->type == PQ_I32 && end > value)
+        TRY(dictionary_build(&w->dictionary, (const int32_t *)(const void *)first, end - value, &w->by_dictionary, e));
+    w->dictionary_from = value;
+    if (w->by_dictionary)
+        w->codec = parquet_codec_of(CODEC_NONE);
+    else if (end > value && w->codec->codec != CODEC_NONE)
+        return judge_codec(w, first, (end - value) * pq_type_size(c->type), e);
+    return STATUS_OK;
 }
 
 /* ---- pages ----------------------------------------------------------------------------------------------- */
@@ -200,6 +235,43 @@ static enum status put_header(struct page_writer *w, const struct meta_page *pag
     return STATUS_OK;
 }
 
+static uint32_t checksum(const struct page_bytes *page)
+{
+    uint32_t crc = 0;
+    for (size_t i = 1; i < PAGE_PARTS; i++)
+        crc = codec_crc32(crc, page->parts[i].data, page->parts[i].len);
+    return crc;
+}
+
+/* Levels (v1) and values: numbers that are stored as they are go out from the caller's memory. */
+static enum status put_body(struct page_writer *w, const struct pq_column *c, const struct pq_values *v, size_t value,
+                            size_t end, bool *compressed, struct page_bytes *out, struct error *e)
+{
+    bool direct = w->codec->codec == CODEC_NONE && !w->by_dictionary && c->type != PQ_BOOL && c->type != PQ_STRING;
+    size_t size = pq_type_size(c->type);
+    if (w->by_dictionary)
+        TRY(dictionary_put(&w->dictionary, value - w->dictionary_from, end - w->dictionary_from, &w->body, e));
+    else if (direct && end > value)
+        out->parts[4] = (struct span){(const uint8_t *)v->data + value * size, (end - value) * size};
+    else
+        TRY(put_values(&w->body, c, v, value, end, e));
+    return pack(w, compressed, &out->parts[3], e);
+}
+
+enum status page_encode_dictionary(struct page_writer *w, struct page_bytes *out, struct error *e)
+{
+    *out = (struct page_bytes){.n_entries = w->dictionary.n};
+    out->parts[1] = (struct span){(const uint8_t *)w->dictionary.values, w->dictionary.n * sizeof(int32_t)};
+    struct meta_page page = {.type = PARQUET_DICTIONARY_PAGE,
+                             .uncompressed_bytes = (int32_t)out->parts[1].len,
+                             .compressed_bytes = (int32_t)out->parts[1].len,
+                             .has_crc = true,
+                             .crc = checksum(out),
+                             .n_values = (int32_t)w->dictionary.n,
+                             .encoding = PARQUET_PLAIN};
+    return put_header(w, &page, out, e);
+}
+
 enum status page_encode(struct page_writer *w, const struct pq_column *c, const struct pq_values *v, size_t first,
                         size_t last, struct page_bytes *out, struct error *e)
 {
@@ -218,21 +290,18 @@ enum status page_encode(struct page_writer *w, const struct pq_column *c, const 
         out->parts[2] = (struct span){w->def.data, w->def.len};
         levels = w->rep.len + w->def.len;
     }
-    TRY(put_values(&w->body, c, v, value, end, e));
-    bool compressed;
-    TRY(pack(w, &compressed, &out->parts[3], e));
-    uint32_t crc = 0;
-    for (int i = 1; i < 4; i++)
-        crc = codec_crc32(crc, out->parts[i].data, out->parts[i].len);
+    bool compressed = false;
+    TRY(put_body(w, c, v, value, end, &compressed, out, e));
+    size_t stored = out->parts[3].len + out->parts[4].len, plain = compressed ? w->body.len : stored;
     struct meta_page page = {.type = w->v2 ? PARQUET_DATA_PAGE_V2 : PARQUET_DATA_PAGE,
-                             .uncompressed_bytes = (int32_t)(w->body.len + levels),
-                             .compressed_bytes = (int32_t)(out->parts[3].len + levels),
+                             .uncompressed_bytes = (int32_t)(plain + levels),
+                             .compressed_bytes = (int32_t)(stored + levels),
                              .has_crc = true,
-                             .crc = crc,
+                             .crc = checksum(out),
                              .n_values = (int32_t)out->n_entries,
                              .n_nulls = (int32_t)out->n_gaps,
                              .n_rows = (int32_t)(last - first),
-                             .encoding = PARQUET_PLAIN,
+                             .encoding = w->by_dictionary ? PARQUET_RLE_DICTIONARY : PARQUET_PLAIN,
                              .def_encoding = PARQUET_RLE,
                              .rep_encoding = PARQUET_RLE,
                              .def_bytes = (int32_t)w->def.len,

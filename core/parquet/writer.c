@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PENDING_BYTES = 256 << 10, PAGE_BYTES_MOST = 64 << 20 };
+enum { PENDING_BYTES = 256 << 10, PAGE_BYTES_MOST = 64 << 20, WRITEBACK_BYTES = 2 << 20 };
 
 struct pq_writer {
     struct arena arena; /* names, metadata, per-column state */
@@ -24,6 +24,7 @@ struct pq_writer {
     bool regular; /* a regular file: on failure it is removed */
     bool failed;
     uint64_t offset; /* of the next byte, pending ones included */
+    uint64_t written, writeback; /* given to the system; of these, on their way to the disk */
     struct buf pending;
     struct page_writer pages;
     struct statistics *statistics; /* one a column */
@@ -45,8 +46,18 @@ static enum status write_all(struct pq_writer *w, const uint8_t *p, size_t n, st
             return error_errno(e, "write");
         p += k;
         n -= (size_t)k;
+        w->written += (uint64_t)k;
     }
     return STATUS_OK;
+}
+
+/* Begins to write to the disk what the final sync would otherwise wait for.  Only that sync tells of errors. */
+static void start_writeback(struct pq_writer *w)
+{
+    if (w->regular && w->written - w->writeback >= WRITEBACK_BYTES) {
+        (void)sync_file_range(w->fd, (off_t)w->writeback, (off_t)(w->written - w->writeback), SYNC_FILE_RANGE_WRITE);
+        w->writeback = w->written;
+    }
 }
 
 static enum status flush_pending(struct pq_writer *w, struct error *e)
@@ -215,28 +226,45 @@ static enum status check_values(const struct pq_column *c, const struct pq_value
     return STATUS_OK;
 }
 
+static enum status put_page(struct pq_writer *w, const struct page_bytes *page, struct meta_chunk *chunk,
+                            struct error *e)
+{
+    for (size_t i = 0; i < ARRAY_LEN(page->parts); i++)
+        TRY(put(w, page->parts[i].data, page->parts[i].len, e));
+    chunk->compressed_bytes += (int64_t)page->stored;
+    chunk->uncompressed_bytes += (int64_t)page->uncompressed;
+    return STATUS_OK;
+}
+
+static enum status write_dictionary(struct pq_writer *w, struct meta_chunk *chunk, struct error *e)
+{
+    struct page_bytes page;
+    chunk->dictionary_page_offset = (int64_t)w->offset;
+    TRY(page_encode_dictionary(&w->pages, &page, e));
+    return put_page(w, &page, chunk, e);
+}
+
 static enum status write_page(struct pq_writer *w, const struct pq_column *c, const struct pq_values *v, size_t first,
                               size_t last, struct meta_chunk *chunk, struct error *e)
 {
     struct page_bytes page;
     TRY(page_encode(&w->pages, c, v, first, last, &page, e));
-    for (size_t i = 0; i < ARRAY_LEN(page.parts); i++)
-        TRY(put(w, page.parts[i].data, page.parts[i].len, e));
     chunk->n_values += (int64_t)page.n_entries;
-    chunk->compressed_bytes += (int64_t)page.stored;
-    chunk->uncompressed_bytes += (int64_t)page.uncompressed;
     chunk->n_data_pages++;
-    return STATUS_OK;
+    return put_page(w, &page, chunk, e);
 }
 
 static enum status write_chunk(struct pq_writer *w, size_t i, const struct pq_values *v, struct error *e)
 {
     const struct pq_column *c = &w->columns[i];
     struct meta_chunk *chunk = &w->chunks[i];
+    TRY(page_writer_begin(&w->pages, c, v, e));
     *chunk = (struct meta_chunk){.type = (int)schema_type_of(c->type),
                                  .codec = w->pages.codec->id,
-                                 .data_page_offset = (int64_t)w->offset,
                                  .data_page_type = w->pages.v2 ? PARQUET_DATA_PAGE_V2 : PARQUET_DATA_PAGE};
+    if (w->pages.by_dictionary)
+        TRY(write_dictionary(w, chunk, e));
+    chunk->data_page_offset = (int64_t)w->offset;
     statistics_begin(&w->statistics[i], c);
     int64_t n_bounded = 0;
     for (size_t first = 0, last; first < v->n_rows; first = last) {
@@ -265,6 +293,7 @@ static enum status write_row_group(struct pq_writer *w, const struct pq_values *
     w->n_row_groups++;
     w->n_rows += (int64_t)n_rows;
     w->failed = false;
+    start_writeback(w);
     return STATUS_OK;
 }
 

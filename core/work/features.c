@@ -4,6 +4,8 @@
  * core/work/features.h; this file holds the parameters, the plan, and the manifests with scaler and histograms. */
 #include "core/work/features.h"
 
+#include "core/base/keep.h"
+
 #include <string.h>
 
 enum { HISTOGRAM_SAMPLE = 1 << 18 };      /* rows from which ranges and medians are taken (the train part is shuffled) */
@@ -91,6 +93,7 @@ static enum status plan(struct job_ctx *ctx, const void *spec_, int phase, int64
 static enum status run(struct job_ctx *ctx, const void *spec, int phase, int64_t unit, struct buf *result,
                        struct error *e)
 {
+    mem_keep();
     switch (phase) {
     case PHASE_SELECT:
         return select_run(ctx, spec, unit, result, e);
@@ -323,6 +326,7 @@ static enum status finish(struct job_ctx *ctx, const void *spec, void *result, s
     if (s == STATUS_OK)
         *(struct features_result *)result = copy;
     dataset_close(in.events);
+    mem_give_back();
     return s;
 }
 

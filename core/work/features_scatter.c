@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-enum { HELD_BYTES_MAX = 64 << 20, GROUP_EVENTS = 500, GROUP_EVENTS_HLF = 50000 };
+/* Held rows go out when a bucket has a row group's worth on average, or at the bound of memory. */
+enum { HELD_BYTES_MAX = 64 << 20, HELD_BYTES_A_BUCKET = 8 << 20, GROUP_EVENTS = 500, GROUP_EVENTS_HLF = 50000 };
 
 /* Bucket of each row group of a scatter file. */
 struct scatter_unit {
@@ -67,7 +68,8 @@ static enum status scatter_batch(void *ctx, const struct event_batch *events, co
     }
     r->done += (int64_t)events->n_events;
     work_progress(r->ctx, "particle rows", "events", r->done, r->total, NULL);
-    return r->held_bytes > HELD_BYTES_MAX ? flush_all(r, e) : STATUS_OK;
+    size_t worth = (size_t)r->n_buckets * HELD_BYTES_A_BUCKET;
+    return r->held_bytes > (worth < HELD_BYTES_MAX ? worth : HELD_BYTES_MAX) ? flush_all(r, e) : STATUS_OK;
 }
 
 static enum status scatter_part(struct scatter *r, const struct features_input *in, int64_t part, bool want_rows,

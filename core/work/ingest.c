@@ -5,6 +5,8 @@
  * part has the same bytes whatever the number of threads.  Of a bad file nothing is kept: its part is removed again. */
 #include "core/work/ingest.h"
 
+#include "core/base/keep.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -254,6 +256,7 @@ static enum status run(struct job_ctx *ctx, const void *spec_, int phase, int64_
     (void)phase;
     const struct ingest_spec *spec = spec_;
     struct ingest_plan p;
+    mem_keep();
     TRY(ingest_plan_get(ctx, spec, &p, e));
     const struct ingest_file *files = p.files.items;
     if (files[unit].reason)

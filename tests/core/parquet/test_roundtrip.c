@@ -139,7 +139,8 @@ static enum status write_samples(const char *folder, struct error *e)
     for (size_t i = 0; i < 2 * ARRAY_LEN(codecs); i++) {
         enum codec_id codec = codecs[i / 2];
         struct pq_write_options options = {
-            .codec = codec, .page_version = 1 + (int)(i % 2), .page_bytes = i < 4 ? 700 : 0, .meta = meta, .n_meta = 2};
+            .codec = codec, .page_version = 1 + (int)(i % 2), .page_bytes = i < 4 ? 700 : 0, .meta = meta,
+            .n_meta = 2, .adapt = i % 4 > 1};
         snprintf(path, sizeof path, "%s/%s_v%d.parquet", folder, codec_name(codec), options.page_version);
         TRY(write_file(path, &t, &options, (size_t[]){1, 301, 1000}, 3, e));
     }
@@ -280,7 +281,8 @@ static void test_random_schemas_and_rows_come_back(void **state)
         table_rows(&t, &r, n_rows, (size_t)rng_below(&r, 3) * 37);
         struct pq_write_options options = {.codec = codecs[rng_below(&r, 4)],
                                            .page_version = (int)rng_below(&r, 3),
-                                           .page_bytes = (size_t)rng_below(&r, 5000)};
+                                           .page_bytes = (size_t)rng_below(&r, 5000),
+                                           .adapt = rng_below(&r, 2) == 1};
         assert_ok(write_file(path, &t, &options, ends, n_groups, &e), &e);
         assert_same_file(path, &t, ends, n_groups);
         table_free(&t);
@@ -308,6 +310,74 @@ static void test_a_list_of_a_million_values_spans_one_page(void **state)
         assert_same_file(path, &t, (size_t[]){4}, 1);
     }
     free(data);
+    temp_folder_remove(folder);
+}
+
+/* Whole numbers of `n_distinct` values, in runs of up to `run_most`. */
+static void few_values(struct rng *r, int32_t *v, size_t n, size_t n_distinct, size_t run_most)
+{
+    for (size_t i = 0; i < n;) {
+        int32_t value = (int32_t)(rng_below(r, n_distinct) * 2654435761u);
+        for (size_t run = 1 + (size_t)rng_below(r, run_most); run > 0 && i < n; run--)
+            v[i++] = value;
+    }
+}
+
+static void test_integers_of_few_values_come_back_through_a_dictionary(void **state)
+{
+    (void)state;
+    static const size_t distinct[] = {1, 2, 3, 5, 17, 129, 255, 256, 257, 400}, runs[] = {1, 3, 40, 700};
+    struct error e;
+    char *folder = temp_folder_create();
+    const char *path = path_in(folder, "t.parquet");
+    enum { N = 20011 };
+    int32_t *data = table_alloc(N, sizeof *data);
+    for (size_t i = 0; i < ARRAY_LEN(distinct) * ARRAY_LEN(runs); i++) {
+        struct rng r = rng_stream(9, i);
+        struct table t = {0};
+        size_t n_distinct = distinct[i / ARRAY_LEN(runs)], run_most = runs[i % ARRAY_LEN(runs)];
+        uint64_t offsets[] = {3, 3, 5000, 5001, N};
+        few_values(&r, data, N, n_distinct, run_most);
+        table_add(&t, (struct pq_column){.type = PQ_I32, .list = true, .unsigned_ = i % 2}, "x");
+        t.values[0] = (struct pq_values){.n_rows = 4, .n_values = N, .data = data, .offsets = offsets};
+        struct pq_write_options options = {
+            .codec = CODEC_SNAPPY, .adapt = true, .page_bytes = i % 3 ? 0 : 6000, .page_version = 1 + (int)(i % 2)};
+        int64_t bytes;
+        char sha[65];
+        assert_ok(write_file(path, &t, &options, (size_t[]){4}, 1, &e), &e);
+        assert_same_file(path, &t, (size_t[]){4}, 1);
+        assert_ok(sha256_file_hex(path, sha, &bytes, &e), &e);
+        if (n_distinct <= 5)
+            assert_in_range(bytes, 1, N * 3 / 8 + 1000);
+    }
+    free(data);
+    temp_folder_remove(folder);
+}
+
+static void test_numbers_that_do_not_shrink_are_stored_as_they_are(void **state)
+{
+    (void)state;
+    enum { N = 10000 };
+    struct error e;
+    struct table t = {0};
+    struct rng r = rng_stream(10, 0);
+    char *folder = temp_folder_create(), sha[65];
+    const char *path = path_in(folder, "t.parquet");
+    float *noise = table_alloc(N, sizeof *noise), *flat = table_alloc(N, sizeof *flat);
+    for (size_t i = 0; i < N; i++)
+        noise[i] = (float)rng_normal(&r);
+    table_add(&t, (struct pq_column){.type = PQ_F32}, "noise");
+    table_add(&t, (struct pq_column){.type = PQ_F32}, "flat");
+    t.values[0] = (struct pq_values){.n_rows = N, .n_values = N, .data = noise};
+    t.values[1] = (struct pq_values){.n_rows = N, .n_values = N, .data = flat};
+    struct pq_write_options options = {.codec = CODEC_SNAPPY, .adapt = true};
+    int64_t bytes;
+    assert_ok(write_file(path, &t, &options, (size_t[]){N}, 1, &e), &e);
+    assert_same_file(path, &t, (size_t[]){N}, 1);
+    assert_ok(sha256_file_hex(path, sha, &bytes, &e), &e);
+    assert_in_range(bytes, 4 * N, 4 * N + N / 2);
+    free(noise);
+    free(flat);
     temp_folder_remove(folder);
 }
 
@@ -367,6 +437,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_every_kind_of_column_comes_back_bit_by_bit),
         cmocka_unit_test(test_random_schemas_and_rows_come_back),
         cmocka_unit_test(test_a_list_of_a_million_values_spans_one_page),
+        cmocka_unit_test(test_integers_of_few_values_come_back_through_a_dictionary),
+        cmocka_unit_test(test_numbers_that_do_not_shrink_are_stored_as_they_are),
         cmocka_unit_test(test_the_same_rows_give_the_same_bytes),
         cmocka_unit_test(test_metadata_and_an_empty_file_come_back),
     };
