@@ -26,6 +26,7 @@ handler_fn handle_evaluation_list, handle_evaluation_get;                       
 handler_fn handle_recipe_list, handle_recipe_get;                                    /* recipes.c */
 handler_fn handle_file_inspect;                                                      /* files.c */
 handler_fn handle_decide, handle_decide_batch;                                       /* trigger.c */
+handler_fn handle_trigger_rates, handle_trigger_drift;                              /* trigger_watch.c */
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
 
 /* ---- submissions.c: what posting jobs and pipelines has in common ------------------------------------------------- */

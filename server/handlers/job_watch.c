@@ -3,27 +3,9 @@
  * What a job reported along the way: metrics, log lines, the recipe of its result. */
 #include "server/handlers/handlers.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { POINTS = 500, POINTS_MAX = 10000, KEYS_MAX = 32, LINES = 1000, LINES_MAX = 5000 };
-
-/* A number of the query within bounds; false: already answered. */
-static bool query_number(struct request *q, struct response *r, const char *name, int64_t least, int64_t most,
-                         int64_t otherwise, int64_t *out)
-{
-    const char *text = request_query(q, name);
-    *out = otherwise;
-    if (!text)
-        return true;
-    size_t n = strspn(text, "0123456789");
-    *out = n > 0 && n <= 18 && text[n] == '\0' ? strtoll(text, NULL, 10) : -1;
-    if (*out >= least && *out <= most)
-        return true;
-    respond_problem(q, r, "invalid_query", NULL, "%s is a number from %lld to %lld.", name, (long long)least,
-                    (long long)most);
-    return false;
-}
 
 /* ---- metrics ------------------------------------------------------------------------------------------------------- */
 
@@ -82,7 +64,7 @@ void handle_job_metrics(struct app *app, struct request *q, struct response *r)
     struct job_row row;
     struct error e;
     int64_t most;
-    if (!query_number(q, r, "max_points", SERIES_POINTS_MIN, POINTS_MAX, POINTS, &most))
+    if (!request_query_number(q, r, "max_points", SERIES_POINTS_MIN, POINTS_MAX, POINTS, &most))
         return;
     struct json *v = json_new_object(), *list = json_new_array();
     enum status s = store_job_get(app->store, &q->arena, q->params[0], &row, &e);
@@ -124,8 +106,8 @@ void handle_job_logs(struct app *app, struct request *q, struct response *r)
     struct error e;
     int64_t limit;
     size_t n = 0;
-    if (!query_number(q, r, "after", 0, INT64_MAX, 0, &filter.after) ||
-        !query_number(q, r, "limit", 1, LINES_MAX, LINES, &limit))
+    if (!request_query_number(q, r, "after", 0, INT64_MAX, 0, &filter.after) ||
+        !request_query_number(q, r, "limit", 1, LINES_MAX, LINES, &limit))
         return;
     filter.limit = (size_t)limit;
     enum status s = store_job_get(app->store, &q->arena, q->params[0], &row, &e);

@@ -16,7 +16,8 @@ void handle_metrics(struct app *app, struct request *q, struct response *r)
     facts.jobs = jobs;
     if (!trigger_ready(app->trigger, &facts.menu, &facts.menu_revision))
         facts.menu = NULL;
-    if (prom_write(app->prom, &facts, &r->body, &e) != STATUS_OK) {
+    if (prom_write(app->prom, &facts, &r->body, &e) != STATUS_OK ||
+        trigger_metrics(app->trigger, &r->body, &e) != STATUS_OK) {
         respond_error(q, r, &e);
         return;
     }

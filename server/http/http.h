@@ -63,6 +63,9 @@ bool request_json(struct request *q, struct response *r, bool may_be_empty, stru
 /* Body by field table into *object (strings in q->arena).  False: already answered (malformed_json, invalid_request). */
 bool request_fields(struct request *q, struct response *r, bool may_be_empty, const struct field *table,
                     void *object) MUST_USE;
+/* Query parameter as an integer within bounds, `otherwise` when absent; false: already answered with invalid_query. */
+bool request_query_number(struct request *q, struct response *r, const char *name, int64_t least, int64_t most,
+                          int64_t otherwise, int64_t *out) MUST_USE;
 /* Path parameter i as an integer >= 1; false: already answered with not_found, naming `what`. */
 bool request_param_number(struct request *q, struct response *r, size_t i, const char *what, int64_t *out) MUST_USE;
 

@@ -4,6 +4,7 @@
  * here, so that a handler reads "if (!request_...) return;". */
 #include "server/http/http_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *http_method_name(enum http_method m)
@@ -89,6 +90,22 @@ bool request_fields(struct request *q, struct response *r, bool may_be_empty, co
         respond_problem(q, r, "invalid_request", problems, "%s", e.text);
     else
         respond_error(q, r, &e);
+    return false;
+}
+
+bool request_query_number(struct request *q, struct response *r, const char *name, int64_t least, int64_t most,
+                          int64_t otherwise, int64_t *out)
+{
+    const char *text = request_query(q, name);
+    *out = otherwise;
+    if (!text)
+        return true;
+    size_t n = strspn(text, "0123456789");
+    *out = n > 0 && n <= 18 && text[n] == '\0' ? strtoll(text, NULL, 10) : -1;
+    if (*out >= least && *out <= most)
+        return true;
+    respond_problem(q, r, "invalid_query", NULL, "%s is a number from %lld to %lld.", name, (long long)least,
+                    (long long)most);
     return false;
 }
 

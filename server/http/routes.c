@@ -58,6 +58,8 @@ const struct route routes[] = {
 
     {HTTP_POST, "/api/v1/trigger/decisions", "trigger:score", EVENT, handle_decide, "decide", NONE},
     {HTTP_POST, "/api/v1/trigger/decisions:batch", "trigger:score", EVENTS, handle_decide_batch, "decideBatch", NONE},
+    {HTTP_GET, "/api/v1/trigger/rates", "read", NO_BODY, handle_trigger_rates, "getTriggerRates", "window"},
+    {HTTP_GET, "/api/v1/trigger/drift", "read", NO_BODY, handle_trigger_drift, "getTriggerDrift", "window"},
     {HTTP_GET, "/api/v1/menus", "read", NO_BODY, handle_menu_list, "listMenus", PAGE},
     {HTTP_POST, "/api/v1/menus", "trigger:admin", MENU, handle_menu_create, "createMenu", NONE},
     {HTTP_GET, "/api/v1/menus/{m}/revisions/{r}", "read", NO_BODY, handle_menu_get, "getMenu", NONE},

@@ -144,6 +144,7 @@ static enum status gather(struct batch *b, struct slot *slot, struct error *e)
         memcpy(g->hlf[g->n], posted ? slot->event.hlf : s->features[i].hlf, sizeof g->hlf[0]);
         if (!posted && b->menu->wants_rows[i])
             TRY(gather_rows(g, &s->features[i], e));
+        slot->d.hlf[i] = g->hlf[g->n];
         slot->place[i] = (uint8_t)g->n++;
     }
     return STATUS_OK;

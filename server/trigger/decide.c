@@ -97,6 +97,7 @@ static enum status recipe_features(struct decision *d, struct scratch *s, size_t
     struct feature_batch *f = &s->features[i_recipe];
     TRY(features_compute(d->menu->recipes[i_recipe], &s->batch, d->menu->wants_rows[i_recipe], f, e));
     d->reject[i_recipe] = f->reject[0];
+    d->hlf[i_recipe] = f->hlf;
     if (f->reject[0] != REJECT_NONE)
         return STATUS_OK;
     return check_finite(f->hlf, HLF_COUNT, problems, "/collections", "the features", e);
@@ -163,6 +164,8 @@ enum status decide_features(struct decision *d, struct scratch *s, struct json_p
     d->scratch = s;
     if (d->event->schema == POSTED_HLF) {
         all_reject(d, REJECT_NONE);
+        for (size_t i = 0; i < d->menu->n_recipes; i++)
+            d->hlf[i] = d->event->hlf;
         d->pass = true;
     } else {
         TRY(collections(d, s, problems, e));

@@ -10,6 +10,7 @@
 #include "server/trigger/menu.h"
 
 struct chunk;
+struct watch_shard;
 /* A thread's workspace, kept from event to event.  `reading` announces which menu it uses: activation frees no menu
  * that somebody announces. */
 struct scratch {
@@ -20,6 +21,8 @@ struct scratch {
     struct feature_batch features[RECIPES_MAX];   /* by place in the menu's recipes */
     float *posted_pt[2];                          /* of electrons and muons before the cuts */
     size_t cap_posted_pt[2], n_posted_pt[2];
+    struct watch_shard *shard;                    /* of the watch with this serial; 0: none */
+    uint64_t shard_of;
     struct chunk *chunk;                          /* of batch.c; NULL until a batch came */
 };
 enum status scratch_create(struct scratch **out, struct error *e) MUST_USE;
@@ -40,6 +43,7 @@ struct decision {
     enum reject reject[RECIPES_MAX];              /* by recipe */
     bool pass;                                    /* some recipe keeps the event */
     size_t i_primary;                             /* model that scores, model and preselection are of */
+    const float *hlf[RECIPES_MAX];                /* raw features by recipe, where it keeps the event */
     float *scores;                                /* [menu->n_scores], valid where the recipe keeps the event */
     struct path_outcome *paths;                   /* [menu->n_paths] */
     bool accept, any_raw;

@@ -45,6 +45,8 @@ enum status menu_spec_check_models(struct arena *a, const struct menu_spec *spec
 enum status menu_freeze(struct arena *a, const struct menu_spec *spec, struct store *store, struct registry *registry,
                         struct json **out, struct json_problems *problems, struct error *e) MUST_USE;
 
+struct watch;
+
 /* ---- running ------------------------------------------------------------------------------------------- */
 
 struct menu_model {
@@ -78,6 +80,7 @@ struct menu {
     struct object_cuts cuts;                      /* of all its models */
     size_t n_models, n_paths, n_recipes, n_scores;
     const char *json;                             /* the decision's "menu" */
+    struct watch *watch;                          /* what it decided; NULL for the menu of a model */
 };
 /* From the frozen form.  Models are loaded and their SHA-256 compared with the frozen one.  Fails: ARGUMENT (no such
  * column), NOTFOUND, FORMAT, NOMEM.  On OK *out is the caller's: menu_destroy(). */

@@ -2,7 +2,7 @@
  *
  * A running menu from its frozen form: models loaded, recipes listed once, and every part of the answer that is the
  * same for each event written out beforehand. */
-#include "server/trigger/menu.h"
+#include "server/trigger/watch.h"
 
 #include <math.h>
 #include <string.h>
@@ -222,7 +222,8 @@ static enum status fill(struct menu *m, const struct json *frozen, const char *n
     TRY(choose_column(m, json_get(frozen, "columns"), column, e));
     for (size_t i = 0; i < json_count(paths); i++)
         TRY(add_path(m, json_at(paths, i), registry, e));
-    return menu_text(m, e);
+    TRY(menu_text(m, e));
+    return watch_create(m, &m->watch, e);
 }
 
 enum status menu_build(const struct json *frozen, const char *name, int64_t revision, const char *column,
@@ -263,6 +264,7 @@ void menu_destroy(struct menu *m)
         return;
     for (size_t i = 0; i < m->n_models; i++)
         model_release(m->models[i].model);
+    watch_destroy(m->watch);
     arena_fini(&m->arena);
     mem_free(m);
 }

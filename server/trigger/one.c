@@ -2,6 +2,7 @@
  *
  * One posted event: scanned, decided, written. */
 #include "server/trigger/trigger_private.h"
+#include "server/trigger/watch.h"
 
 #include <string.h>
 
@@ -69,8 +70,23 @@ static void fill_brief(struct decision_brief *brief, const struct decision *d)
     brief->total_us = d->total_ns / 1000;
 }
 
+/* The workspace's counters for the menu; NULL: the menu counts nothing, or there is no memory. */
+static struct watch_shard *shard_for(struct scratch *s, const struct menu *m)
+{
+    if (!m->watch)
+        return NULL;
+    if (s->shard_of != watch_serial(m->watch)) {
+        s->shard = watch_shard(m->watch);
+        s->shard_of = s->shard ? watch_serial(m->watch) : 0;
+    }
+    return s->shard;
+}
+
 void work_count(struct work *w, const struct decision *d)
 {
+    struct watch_shard *shard = shard_for(w->s, d->menu);
+    if (shard)
+        watch_count(shard, d);
     fill_brief(w->brief, d);
     atomic_fetch_add_explicit(d->accept ? &w->t->accepted : &w->t->rejected, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&w->t->by_reason[d->reason], 1, memory_order_relaxed);

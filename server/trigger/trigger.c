@@ -2,6 +2,7 @@
  *
  * The running trigger: workspaces, the menu that is swapped while others decide, activation. */
 #include "server/trigger/trigger_private.h"
+#include "server/trigger/watch.h"
 
 #include <string.h>
 #include <time.h>
@@ -63,6 +64,89 @@ static void menu_swap(struct trigger *t, struct menu *m)
         while (atomic_load(&s->reading) == old)
             (void)nanosleep(&(struct timespec){.tv_nsec = WAIT_NS}, NULL);
     menu_destroy(old);
+}
+
+/* ---- what it decides ------------------------------------------------------------------------------------- */
+
+/* Once a second, until the trigger ends. */
+static void *tick(void *ctx)
+{
+    struct trigger *t = ctx;
+    pthread_mutex_lock(&t->tick_lock);
+    while (!t->tick_stop) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec++;
+        while (!t->tick_stop && pthread_cond_timedwait(&t->tick_wake, &t->tick_lock, &until) == 0)
+            ;
+        struct menu *m = menu_read(t, &t->ticker);
+        if (m && !t->tick_stop)
+            watch_tick(m->watch, time_mono_ns());
+        atomic_store(&t->ticker.reading, NULL);
+    }
+    pthread_mutex_unlock(&t->tick_lock);
+    return NULL;
+}
+
+static enum status begin_ticking(struct trigger *t, struct error *e)
+{
+    pthread_condattr_t attributes;
+    check(pthread_condattr_init(&attributes) == 0);
+    check(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
+    check(pthread_cond_init(&t->tick_wake, &attributes) == 0);
+    pthread_condattr_destroy(&attributes);
+    check(pthread_mutex_init(&t->tick_lock, NULL) == 0);
+    atomic_store(&t->ticker.busy, true);
+    atomic_store(&t->scratches, &t->ticker);      /* so that activation waits for it too */
+    if (pthread_create(&t->ticking, NULL, tick, t) == 0)
+        return STATUS_OK;
+    pthread_cond_destroy(&t->tick_wake);
+    pthread_mutex_destroy(&t->tick_lock);
+    return error_set(e, STATUS_NOMEM, "no thread for the trigger");
+}
+
+static void end_ticking(struct trigger *t)
+{
+    pthread_mutex_lock(&t->tick_lock);
+    t->tick_stop = true;
+    pthread_cond_signal(&t->tick_wake);
+    pthread_mutex_unlock(&t->tick_lock);
+    pthread_join(t->ticking, NULL);
+    pthread_cond_destroy(&t->tick_wake);
+    pthread_mutex_destroy(&t->tick_lock);
+}
+
+typedef enum status show_fn(struct watch *w, const struct menu *m, int64_t seconds, struct json **out, struct error *e);
+
+static enum status show(struct trigger *t, show_fn *fn, int64_t seconds, struct json **out, struct error *e)
+{
+    struct scratch *s;
+    *out = NULL;
+    TRY(scratch_acquire(t, &s, e));
+    const struct menu *m = menu_read(t, s);
+    enum status st = m ? fn(m->watch, m, seconds, out, e) : error_set(e, STATUS_NOTFOUND, "no menu is active");
+    scratch_release(s);
+    return st;
+}
+
+enum status trigger_rates(struct trigger *t, int64_t seconds, struct json **out, struct error *e)
+{
+    return show(t, watch_rates, seconds, out, e);
+}
+
+enum status trigger_drift(struct trigger *t, int64_t seconds, struct json **out, struct error *e)
+{
+    return show(t, watch_drift, seconds, out, e);
+}
+
+enum status trigger_metrics(struct trigger *t, struct buf *out, struct error *e)
+{
+    struct scratch *s;
+    TRY(scratch_acquire(t, &s, e));
+    const struct menu *m = menu_read(t, s);
+    enum status st = m ? watch_metrics(m->watch, m, out, e) : STATUS_OK;
+    scratch_release(s);
+    return st;
 }
 
 /* ---- menus --------------------------------------------------------------------------------------------- */
@@ -227,6 +311,12 @@ enum status trigger_create(struct store *store, struct registry *registry, struc
     t->store = store;
     t->registry = registry;
     check(pthread_mutex_init(&t->activating, NULL) == 0);
+    if (begin_ticking(t, e) != STATUS_OK) {
+        pthread_mutex_destroy(&t->activating);
+        mem_free(t);
+        *out = NULL;
+        return e->status;
+    }
     arena_init(&t->shown_arena, 1 << 20);
     arena_init(&a, ACTIVATION_ARENA_MAX);
     if (store && restore(t, &a, &why) != STATUS_OK) {
@@ -241,8 +331,9 @@ void trigger_destroy(struct trigger *t)
 {
     if (!t)
         return;
+    end_ticking(t);
     menu_destroy(atomic_load(&t->menu));
-    for (struct scratch *s = atomic_load(&t->scratches), *next; s; s = next) {
+    for (struct scratch *s = atomic_load(&t->scratches), *next; s != &t->ticker; s = next) {
         check(!atomic_load(&s->busy));
         next = s->next;
         scratch_destroy(s);

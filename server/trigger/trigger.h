@@ -77,6 +77,15 @@ enum status trigger_decide_columns(struct trigger *t, int64_t arrived_ns, const 
                                    const struct batch_host *host, struct buf *out, struct batch_brief *brief,
                                    struct error *e) MUST_USE;
 
+/* ---- what the running menu decides ------------------------------------------------------------------------ */
+
+/* For the API: rates of each path over the last seconds (1 to 3600, as far as the menu has run), counts and overlap since it
+ * runs; and live feature distributions against those of training.  NOTFOUND: no active menu.  *out is the caller's. */
+enum status trigger_rates(struct trigger *t, int64_t seconds, struct json **out, struct error *e) MUST_USE;
+enum status trigger_drift(struct trigger *t, int64_t seconds, struct json **out, struct error *e) MUST_USE;
+/* The same for a scrape, as Prometheus text; nothing without an active menu. */
+enum status trigger_metrics(struct trigger *t, struct buf *out, struct error *e) MUST_USE;
+
 /* ---- menus --------------------------------------------------------------------------------------------- */
 
 /* A menu as posted is checked (names, models, classes, targets); the draft's revision is returned. */

@@ -31,6 +31,11 @@ struct trigger {
     struct shown *all_shown;
     _Atomic(const struct shown *) shown;          /* of the running menu */
     char why_none[ERROR_TEXT_MAX];                /* why no menu ran from the start, when one should */
+    struct scratch ticker;                        /* announces the menu for the thread that ticks */
+    pthread_t ticking;
+    pthread_mutex_t tick_lock;                    /* of these two */
+    pthread_cond_t tick_wake;
+    bool tick_stop;
     _Atomic int64_t accepted, rejected, errors, by_reason[TRIGGER_REASONS];
 };
 

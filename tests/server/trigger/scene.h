@@ -85,11 +85,14 @@ static inline struct model_header scene_header(struct scene *s, const char *reci
 
 /* A small network; the caller's.  scene_electron_pt: the cut of the events that it learned from. */
 static double scene_electron_pt = 23;
+static const struct field_list *scene_histograms;              /* of its header; NULL: none */
 static inline struct model *scene_train(struct scene *s, const char *recipe, int64_t seed)
 {
     struct scene_rows *rows = malloc(sizeof *rows);
     struct model_header h = scene_header(s, recipe, seed);
     h.cuts.electron_pt = scene_electron_pt;
+    if (scene_histograms)
+        h.histograms = *scene_histograms;
     struct trainer *t;
     struct model *m;
     struct epoch_report report;
