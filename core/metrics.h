@@ -74,6 +74,18 @@ enum status metrics_evaluate(struct arena *a, const float *scores, const int32_t
 /* Weighted AUC of one score against a boolean truth; NaN when either side is empty.  Fails: ARGUMENT (NaN), NOMEM. */
 enum status metrics_auc(const float *score, const uint8_t *is_signal, const float *weights, size_t n, double *auc,
                         struct error *e) MUST_USE;
+/* AUC of each class against the rest while scores pass by, in memory that does not grow with them: scores are counted
+ * in 32768 bins, equally fine on the scale of p / (1 - p) (2^-9 of it, from 2^-32 to 2^32).  Events in one bin count as
+ * ties, so an AUC differs from the exact one by less than half of the share of pairs that fall into one bin. */
+struct metrics_auc_bins;
+enum status metrics_auc_bins_create(size_t n_classes, struct metrics_auc_bins **out, struct error *e) MUST_USE;
+void metrics_auc_bins_destroy(struct metrics_auc_bins *b);    /* NULL allowed */
+void metrics_auc_bins_clear(struct metrics_auc_bins *b);
+/* scores [n_classes], probabilities. */
+void metrics_auc_bins_add(struct metrics_auc_bins *b, const float *scores, size_t label, double weight);
+double metrics_auc_bins_class(const struct metrics_auc_bins *b, size_t i_class);      /* NaN: one side is empty */
+double metrics_auc_bins_macro(const struct metrics_auc_bins *b);                      /* mean of those that have one */
+
 /* Threshold for a target in (0, 1].  Fails: RANGE when unreachable (no signal, target out of bounds), and as above. */
 enum status metrics_working_point(struct arena *a, const float *scores, const int32_t *labels, const float *weights,
                                   size_t n, size_t n_classes, const char *const *class_names, size_t signal_class,

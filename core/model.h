@@ -14,7 +14,14 @@ enum model_input { INPUT_HLF = 1, INPUT_SEQUENCE = 2, INPUT_BOTH = 3 };
 /* ---- what to train --------------------------------------------------------------------------------------------- */
 
 extern const char *const estimator_names[];                   /* NULL-terminated: "hlf", ... */
-extern const char *const class_weight_names[];                /* "natural", "balanced" */
+extern const char *const class_weight_names[];                /* "natural", "balanced", "custom" */
+extern const char *const optimizer_names[];                   /* "adam", "sgd" */
+extern const char *const schedule_names[];                    /* "constant", "step", ... */
+extern const char *const monitor_names[];                     /* "val_loss", "val_accuracy", "val_auc" */
+enum class_weights { CLASS_WEIGHTS_NATURAL, CLASS_WEIGHTS_BALANCED, CLASS_WEIGHTS_CUSTOM };
+enum optimizer { OPTIMIZER_ADAM, OPTIMIZER_SGD };
+enum schedule { SCHEDULE_CONSTANT, SCHEDULE_STEP, SCHEDULE_EXPONENTIAL, SCHEDULE_COSINE, SCHEDULE_PLATEAU };
+enum monitor { MONITOR_VAL_LOSS, MONITOR_VAL_ACCURACY, MONITOR_VAL_AUC };
 
 enum { HIDDEN_LAYERS_MAX = 8, HIDDEN_WIDTH_MAX = 1024, RECURRENT_WIDTH_MAX = 512, LAYERS_MAX = 48 };
 
@@ -54,9 +61,23 @@ struct train_params {
     struct field_list layers;          /* struct layer_spec: the network, instead of the estimator's own; hidden, units
                                           and dropout then say nothing.  In a model's header: always those it has */
     int64_t epochs, batch_size, seed;
+    int optimizer;                     /* enum optimizer */
     double learning_rate, beta1, beta2, epsilon;       /* Adam: Kingma and Ba, arXiv:1412.6980 */
+    double momentum;                   /* of sgd */
+    bool nesterov;
+    double weight_decay, clip_norm;    /* 0: none.  Decay is apart from the gradient: Loshchilov and Hutter,
+                                          arXiv:1711.05101 */
+    int schedule;                      /* enum schedule; core/model/README.md has the formulas */
+    double schedule_factor, learning_rate_min;
+    int64_t schedule_epochs, warmup_steps, warmup_epochs;
+    int64_t patience;                  /* epochs without gain after which the fit ends; 0: never */
+    double min_delta;                  /* what counts as a gain */
+    int monitor;                       /* enum monitor */
+    bool keep_best;                    /* the model is that of the best epoch; always with patience */
     double validation_fraction;        /* of the rows, held out by a hash of seed and row number; 0: none */
-    int class_weights;                 /* index into class_weight_names; "balanced": the same sum for each class */
+    int class_weights;                 /* enum class_weights */
+    struct field_list class_weight;    /* struct field_pair: class to weight; of a class that is not there 1 */
+    int64_t memory_limit_mb, shuffle_rows;
     int64_t threads;                   /* at most so many; the result is the same bits for any number */
 };
 extern const struct field train_params_fields[];
@@ -94,7 +115,9 @@ struct model_header {
     struct field_list classes;         /* const char * */
     struct scaler_record scaler;
     int64_t n_params, n_train, epochs_done;
-    double train_loss, val_loss;       /* of the last epoch; NaN when there was none */
+    double train_loss, val_loss;       /* of the epoch whose parameters these are; NaN when there was none */
+    int64_t best_epoch;                /* that epoch, when the best one was kept; else 0 */
+    bool stopped_early;                /* before params.epochs, by params.patience */
     struct field_list histograms;      /* struct feature_histogram, HLF_COUNT of them or none */
     const char *created_at, *build_id; /* may be NULL */
 };
@@ -107,8 +130,10 @@ struct model;
 
 struct epoch_report {
     int64_t epoch;                     /* 1-based, just finished */
-    double loss, accuracy, val_loss, val_accuracy;      /* val NaN when there is none */
-    double seconds, samples_per_second, gradient_norm;
+    double loss, accuracy, val_loss, val_accuracy, val_auc;     /* val NaN when there is none; val_auc: mean over the
+                                          classes of one against the rest (metrics_auc_bins, core/metrics.h) */
+    double seconds, samples_per_second, gradient_norm;  /* the norm is the steps' mean, before clipping */
+    double learning_rate;              /* of the last step */
 };
 
 /* What a fit asks of its host between minibatches: whether to stop, and how far it is. */
@@ -118,6 +143,31 @@ struct train_watch {
     void *ctx;
 };
 
+/* Events that do not fit into memory: `next` gives them in order, some at a time, each valid until the next call and
+ * out->n 0 behind the last.  It is called from one thread at a time, and only while the trainer is created: rows are
+ * then read from a packed file of the trainer's own. */
+struct train_stream {
+    enum status (*next)(void *ctx, struct train_data *out, struct error *e);
+    void *ctx;
+};
+
+/* What a fit reads: `data` or `stream`.  With a validation set (of the same kind; classes, recipe and scaler are the
+ * caller's to compare) no part of the rows is held out. */
+struct train_input {
+    const struct train_data *data, *validation;
+    const struct train_stream *stream, *validation_stream;
+    const char *folder;                /* streamed: where the packed file is, and unlinked at once: it goes with the
+                                          trainer, however the process ends.  Up to 38 bytes a particle and 72 an event */
+    size_t memory_bytes;               /* streamed: of rows in memory, about; at least some megabytes are taken */
+};
+
+/* Bytes, fixed when the trainer is created. */
+struct train_memory {
+    int64_t parameters, optimizer, workspace, rows;           /* optimizer: moments, and the best epoch's parameters */
+    int64_t shards;
+    int64_t packed, window_rows;       /* streamed: of the file; rows that are shuffled together.  Else 0 */
+};
+
 /* `header` gives recipe, cuts, classes, dataset_id, scaler, params, histograms (those of the dataset), created_at and
  * build_id; the rest is filled by training.  Copies what it keeps of it; borrows `data` until trainer_destroy, and
  * keeps the scaled rows besides, 72 bytes each.
@@ -125,19 +175,30 @@ struct train_watch {
  * UNSUPPORTED (recipe). */
 enum status trainer_create(const struct model_header *header, const struct train_data *data, struct trainer **out,
                            struct error *e) MUST_USE;
+/* The same from any input.  Fails besides: what train_stream fails with, NOSPACE, IO. */
+enum status trainer_create_from(const struct model_header *header, const struct train_input *input,
+                                struct trainer **out, struct error *e) MUST_USE;
 void trainer_destroy(struct trainer *t);
+struct train_memory trainer_memory(const struct trainer *t);
+/* Whether params.patience has run out; the caller then ends the fit.  best_epoch 0: none is kept. */
+struct train_outcome {
+    bool stopped;
+    int64_t best_epoch;
+    double best;                       /* of what params.monitor names */
+};
+struct train_outcome trainer_outcome(const struct trainer *t);
 int64_t trainer_epochs_done(const struct trainer *t);
 /* One epoch.  CANCELLED and every other error leave the trainer unusable but for destroy and restore.  A loss or
  * gradient that is not finite is RANGE, naming epoch, step and layer. */
 enum status trainer_epoch(struct trainer *t, const struct train_watch *watch, struct epoch_report *out,
                           struct error *e) MUST_USE;
-/* Complete state between two epochs (params, Adam moments, step; the random numbers of an epoch follow from its number
+/* Complete state between two epochs (params, moments, step, early stopping; the random numbers of an epoch follow from its number
  * and the seed); restored into a trainer created from the same header and data, training goes on with the same bits as
  * if never interrupted.  Appends to `out`.  Restore fails: FORMAT (checksum, shape), CONFLICT (other data or
- * parameters; only epochs and threads may differ), and then leaves the trainer as it was. */
+ * parameters; only epochs (but with the schedule cosine), threads and memory_limit_mb may differ), and then leaves the trainer as it was. */
 enum status trainer_checkpoint(const struct trainer *t, struct buf *out, struct error *e) MUST_USE;
 enum status trainer_restore(struct trainer *t, struct span checkpoint, struct error *e) MUST_USE;
-/* The model as of now; the caller's: model_release(). */
+/* The model as of now, or of the best epoch where it is kept; the caller's: model_release(). */
 enum status trainer_model(const struct trainer *t, struct model **out, struct error *e) MUST_USE;
 
 /* ---- models ---------------------------------------------------------------------------------------------------- */

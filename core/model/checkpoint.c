@@ -1,32 +1,31 @@
 /* core/model/checkpoint.c
  *
- * A trainer's state as bytes, in the form of model files: header, then params, Adam m, Adam v. */
+ * A trainer's state as bytes, in the form of model files: header, then params, moments and,
+ * where it is kept, the best epoch's params. */
 #include "core/model/trainer.h"
 
 #include <math.h>
 #include <string.h>
 
 static const char magic[8] = {'D', 'L', 'T', 'C', 'H', 'E', 'C', 'K'};
-enum { CHECKPOINT_VERSION = 1 };
+enum { CHECKPOINT_VERSION = 2 };
 
 struct checkpoint {
-    int64_t steps, epochs_done;
-    double train_loss, val_loss;
+    struct fit_state state;
     const char *fit;                   /* hash of what is trained on what */
 };
 
 static const struct field checkpoint_fields[] = {
-    FIELD_I64(struct checkpoint, steps, .min = 0, .max = 9e15),
-    FIELD_I64(struct checkpoint, epochs_done, .min = 0, .max = 9e15),
-    FIELD_F64(struct checkpoint, train_loss, .nullable = true, .def = NAN),
-    FIELD_F64(struct checkpoint, val_loss, .nullable = true, .def = NAN),
+    FIELD_OBJECT(struct checkpoint, state, fit_state_fields),
     FIELD_STRING(struct checkpoint, fit, .required = true, .min = 16, .max = 16),
     FIELD_END};
 
-/* What does not change the way that a fit takes, only how far it goes and how fast. */
+/* What does not change the way that a fit takes, only how far it goes and how fast.  A cosine ends where the epochs
+ * do. */
 static void forget_length(struct train_params *p)
 {
-    p->epochs = p->threads = 0;
+    p->epochs = p->schedule == SCHEDULE_COSINE ? p->epochs : 0;
+    p->threads = p->memory_limit_mb = 0;
 }
 
 enum status train_params_way(const struct train_params *params, char out[17], struct error *e)
@@ -50,12 +49,14 @@ static enum status fit_hash(const struct trainer *t, char out[17], struct error 
     forget_length(&h.params);
     h.epochs_done = 0;
     h.train_loss = h.val_loss = 0;
+    h.best_epoch = 0;
+    h.stopped_early = false;
     h.histograms = (struct field_list){NULL, 0};
     h.dataset_id = h.created_at = h.build_id = NULL;
     buf_init(&text, CONTAINER_TEXT_MAX);
     enum status s = field_write_text(model_header_fields, &h, &text, e);
     if (s == STATUS_OK)
-        snprintf(out, 17, "%016llx", (unsigned long long)hash64(text.data, text.len, t->rows.fingerprint));
+        snprintf(out, 17, "%016llx", (unsigned long long)hash64(text.data, text.len, t->fingerprint));
     buf_fini(&text);
     return s;
 }
@@ -65,8 +66,8 @@ enum status trainer_checkpoint(const struct trainer *t, struct buf *out, struct 
     check(!t->broken);
     char fit[17];
     TRY(fit_hash(t, fit, e));
-    struct checkpoint c = {t->steps, t->header.epochs_done, t->header.train_loss, t->header.val_loss, fit};
-    struct float_part state = {t->state, 3 * t->n_params};
+    struct checkpoint c = {t->fit, fit};
+    struct float_part state = {t->state, t->n_state};
     return container_encode(magic, CHECKPOINT_VERSION, checkpoint_fields, &c, &state, 1, out, e);
 }
 
@@ -81,21 +82,19 @@ static enum status restore(struct trainer *t, struct arena *a, struct span bytes
     TRY(field_validate(checkpoint_fields, &found, "", e));
     if (strcmp(found.fit, fit) != 0)
         return error_set(e, STATUS_CONFLICT, "it belongs to other data or parameters");
-    if (c.n_floats != 3 * t->n_params)
-        return error_set(e, STATUS_FORMAT, "%zu numbers, must be %zu", c.n_floats, 3 * t->n_params);
+    if (c.n_floats != t->n_state)
+        return error_set(e, STATUS_FORMAT, "%zu numbers, must be %zu", c.n_floats, t->n_state);
     float *state = mem_aligned(c.n_floats * sizeof *state);
     if (!state)
         return error_set(e, STATUS_NOMEM, "no memory for %zu parameters", t->n_params);
     enum status s = container_floats(&c, 0, c.n_floats, state, e);
-    for (size_t i = 2 * t->n_params; s == STATUS_OK && i < c.n_floats; i++)
+    size_t v_first = t->v ? (size_t)(t->v - t->state) : 0, v_last = t->v ? v_first + t->n_params : 0;
+    for (size_t i = v_first; s == STATUS_OK && i < v_last; i++)
         if (state[i] < 0)
             s = error_set(e, STATUS_FORMAT, "number %zu is a mean of squares and below 0", i);
     if (s == STATUS_OK) {
         memcpy(t->state, state, c.n_floats * sizeof *state);
-        t->steps = found.steps;
-        t->header.epochs_done = found.epochs_done;
-        t->header.train_loss = found.train_loss;
-        t->header.val_loss = found.val_loss;
+        t->fit = found.state;
         t->broken = false;
     }
     mem_free(state);

@@ -6,8 +6,6 @@
 #include <inttypes.h>
 #include <string.h>
 
-const char *const class_weight_names[] = {"natural", "balanced", NULL};
-enum { CLASS_WEIGHTS_NATURAL };
 
 const struct field train_params_fields[] = {
     FIELD_ENUM(struct train_params, model, estimator_names, .def = 0, .doc = "estimator"),
@@ -26,17 +24,51 @@ const struct field train_params_fields[] = {
               .doc = "rows of one step"),
     FIELD_I64(struct train_params, seed, .min = 0, .max = 9007199254740991, .def = 1,
               .doc = "of starting weights, order of rows and the held-out part"),
-    FIELD_F64(struct train_params, learning_rate, .min = 1e-8, .max = 1, .def = 1e-3, .doc = "Adam's step size"),
+    FIELD_ENUM(struct train_params, optimizer, optimizer_names, .def = OPTIMIZER_ADAM, .doc = "what takes the steps"),
+    FIELD_F64(struct train_params, learning_rate, .min = 1e-8, .max = 1, .def = 1e-3, .doc = "size of a step"),
     FIELD_F64(struct train_params, beta1, .min = 0, .max = 0.9999, .def = 0.9,
               .doc = "Adam: decay of the mean gradient"),
     FIELD_F64(struct train_params, beta2, .min = 0, .max = 0.999999, .def = 0.999,
               .doc = "Adam: decay of the mean squared gradient"),
     FIELD_F64(struct train_params, epsilon, .min = 1e-12, .max = 1, .def = 1e-7,
               .doc = "Adam: added to the root of the mean squared gradient"),
+    FIELD_F64(struct train_params, momentum, .min = 0, .max = 0.9999, .def = 0.9,
+              .doc = "sgd: part of the last step's velocity that stays; 0: plain gradient descent"),
+    FIELD_BOOL(struct train_params, nesterov, .doc = "sgd: look ahead along the velocity"),
+    FIELD_F64(struct train_params, weight_decay, .min = 0, .max = 100, .def = 0, .unit = "1/step",
+              .doc = "all parameters shrink by learning rate x this before each step, apart from the gradient (AdamW)"),
+    FIELD_F64(struct train_params, clip_norm, .min = 0, .max = 1e6, .def = 0,
+              .doc = "a step's gradient is shortened to this length; 0: never"),
+    FIELD_ENUM(struct train_params, schedule, schedule_names, .def = SCHEDULE_CONSTANT,
+               .doc = "of the learning rate; step: x schedule_factor every schedule_epochs epochs; exponential: x "
+                      "schedule_factor after each epoch; cosine: down to learning_rate_min at the end of all epochs; "
+                      "plateau: x schedule_factor after schedule_epochs epochs in which val_loss has not fallen"),
+    FIELD_F64(struct train_params, schedule_factor, .min = 1e-6, .max = 1, .def = 0.5,
+              .doc = "see schedule"),
+    FIELD_I64(struct train_params, schedule_epochs, .min = 1, .max = 10000, .def = 10, .unit = "epochs",
+              .doc = "see schedule"),
+    FIELD_F64(struct train_params, learning_rate_min, .min = 0, .max = 1, .def = 0,
+              .doc = "no schedule goes below; at most learning_rate"),
+    FIELD_I64(struct train_params, warmup_steps, .min = 0, .max = 1000000000, .def = 0, .unit = "steps",
+              .doc = "at the start the rate grows in equal steps to the schedule's"),
+    FIELD_I64(struct train_params, warmup_epochs, .min = 0, .max = 10000, .def = 0, .unit = "epochs",
+              .doc = "the same, given in epochs; only one of the two"),
+    FIELD_I64(struct train_params, patience, .min = 0, .max = 10000, .def = 0, .unit = "epochs",
+              .doc = "the fit ends after so many epochs without gain and keeps the best one; 0: it never ends early"),
+    FIELD_ENUM(struct train_params, monitor, monitor_names, .def = MONITOR_VAL_LOSS, .doc = "what the best epoch is best in"),
+    FIELD_F64(struct train_params, min_delta, .min = 0, .max = 1, .def = 0,
+              .doc = "a smaller change of what is watched (also by the schedule plateau) is no gain"),
+    FIELD_BOOL(struct train_params, keep_best, .doc = "keep the best epoch's parameters; always so with patience"),
     FIELD_F64(struct train_params, validation_fraction, .min = 0, .max = 0.9, .def = 0.1,
-              .doc = "part of the rows that is held out for val_loss; 0: none"),
+              .doc = "part of the rows that is held out for val_loss; 0: none; no part with a validation dataset"),
     FIELD_ENUM(struct train_params, class_weights, class_weight_names, .def = CLASS_WEIGHTS_NATURAL,
-               .doc = "balanced: each class has the same sum of weights"),
+               .doc = "balanced: each class has the same sum of weights; custom: those of class_weight"),
+    FIELD_MAP(struct train_params, class_weight, .max = 64,
+              .doc = "custom: factor of the weights of each class named; 1 for the others"),
+    FIELD_I64(struct train_params, memory_limit_mb, .min = 0, .max = 1 << 24, .def = 0, .unit = "MB",
+              .doc = "rows that do not fit are streamed from disk; 0: half of the memory that is free at the start"),
+    FIELD_I64(struct train_params, shuffle_rows, .min = 0, .max = 4000000000, .def = 0, .unit = "rows",
+              .doc = "streamed: rows that are shuffled together, at most; 0: what the memory limit holds"),
     FIELD_I64(struct train_params, threads, .min = 1, .max = 256, .def = 1,
               .doc = "at most so many; the result is the same for any number"),
     FIELD_END};
@@ -54,5 +86,6 @@ enum status train_params_check(const struct train_params *p, const char *where, 
         if (width[i] < 1 || width[i] > HIDDEN_WIDTH_MAX)
             return error_set(e, STATUS_RANGE, "%s/hidden/%zu: %" PRId64 " is not within 1 to %d", where, i, width[i],
                              HIDDEN_WIDTH_MAX);
-    return estimator_check(p, where, e);
+    TRY(estimator_check(p, where, e));
+    return train_settings_check(p, where, e);
 }

@@ -31,4 +31,7 @@ enum status estimator_check(const struct train_params *p, const char *where, str
 /* In the order of estimator_names; p->model must be valid. */
 const struct estimator *estimator_get(const struct train_params *p);
 
+/* What bounds alone do not say of optimiser, schedule, early stopping and class weights.  ARGUMENT, RANGE. */
+enum status train_settings_check(const struct train_params *p, const char *where, struct error *e) MUST_USE;
+
 #endif

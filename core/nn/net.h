@@ -85,6 +85,20 @@ struct adam_params {
 void adam_update(const struct adam_params *a, int64_t t, size_t n, const float *grads, float *params, float *m,
                  float *v);
 
+struct sgd_params {
+    double rate, momentum;
+    bool nesterov;
+};
+/* A step of gradient descent; `velocity` is zero before the first. */
+void sgd_update(const struct sgd_params *s, size_t n, const float *grads, float *params, float *velocity);
+/* Weight decay apart from the gradient, before a step (Loshchilov and Hutter, arXiv:1711.05101): params times
+ * 1 - rate x decay. */
+void weight_decay(double rate, double decay, size_t n, float *params);
+/* Length of the gradient of all parameters; may be infinite or NaN when one of them is. */
+double gradient_norm(size_t n, const float *grads);
+/* Shortens a gradient of length `norm` to `most`; a shorter one stays. */
+void gradient_clip(double norm, double most, size_t n, float *grads);
+
 /* Largest disagreement between gradients and central finite differences of the mean loss over given rows.  Differences
  * are taken over +-step; where a relu turns on or off within it, there is no slope to compare and the number is
  * skipped. */

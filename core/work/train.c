@@ -45,6 +45,8 @@ static const struct field report_fields[] = {
     FIELD_F64(struct epoch_report, seconds),
     FIELD_F64(struct epoch_report, samples_per_second),
     FIELD_F64(struct epoch_report, gradient_norm, .nullable = true),
+    FIELD_F64(struct epoch_report, val_auc, .nullable = true, .def = NAN),
+    FIELD_F64(struct epoch_report, learning_rate, .nullable = true, .def = NAN),
     FIELD_END,
 };
 
@@ -219,6 +221,7 @@ static void tell_metrics(struct job_ctx *ctx, const struct epoch_report *r)
     } metrics[] = {
         {"loss", r->loss},       {"accuracy", r->accuracy},           {"val_loss", r->val_loss},
         {"val_accuracy", r->val_accuracy}, {"samples_per_second", r->samples_per_second}, {"gradient_norm", r->gradient_norm},
+        {"val_auc", r->val_auc}, {"learning_rate", r->learning_rate},
     };
     for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
         if (isfinite(metrics[i].value))

@@ -252,6 +252,14 @@ static TARGET void add(size_t n, const float *x, float *sum)
     }
 }
 
+static TARGET void scale(size_t n, float factor, float *x)
+{
+    for (size_t i = 0; i < n; i += NN_LANES) {
+        size_t left = n - i < NN_LANES ? n - i : NN_LANES;
+        v_store_n(x + i, left, v_mul(v_set1(factor), v_load_n(x + i, left)));
+    }
+}
+
 static TARGET float sum_squares(size_t n, const float *v)
 {
     vec sum = v_set1(0);
@@ -275,6 +283,18 @@ static TARGET void adam(const struct adam_step *s, size_t n, const float *g, flo
         v_store_n(m + i, left, m_i);
         v_store_n(v + i, left, v_i);
         v_store_n(p + i, left, p_i);
+    }
+}
+
+static TARGET void sgd(const struct sgd_step *s, size_t n, const float *g, float *p, float *v)
+{
+    for (size_t i = 0; i < n; i += NN_LANES) {
+        size_t left = n - i < NN_LANES ? n - i : NN_LANES;
+        vec g_i = v_load_n(g + i, left);
+        vec v_i = v_fma(v_set1(s->momentum), v_load_n(v + i, left), g_i);
+        vec way = s->nesterov ? v_fma(v_set1(s->momentum), v_i, g_i) : v_i;
+        v_store_n(p + i, left, v_fma(v_set1(-s->rate), way, v_load_n(p + i, left)));
+        v_store_n(v + i, left, v_i);
     }
 }
 
@@ -435,7 +455,9 @@ const struct kernels KERNELS_TABLE = {
     .softmax_row = softmax_row,
     .softmax_loss = softmax_loss,
     .adam = adam,
+    .sgd = sgd,
     .sum_squares = sum_squares,
     .add = add,
+    .scale = scale,
     .rows_to_lanes = KERNELS_ROWS_TO_LANES,
 };

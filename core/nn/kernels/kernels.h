@@ -21,6 +21,13 @@ struct adam_step {
     float epsilon;
 };
 
+/* One step of gradient descent with momentum (Sutskever et al. 2013, in the form whose velocity has the size of a
+ * gradient): v = momentum v + g; p -= rate v, or rate (g + momentum v) with nesterov. */
+struct sgd_step {
+    float rate, momentum;
+    bool nesterov;
+};
+
 struct loss_sums {
     double loss, hits, weight;         /* each weighted; hits: the largest output is the label's */
 };
@@ -109,8 +116,10 @@ struct kernels {
                          const float *weight, float scale, float *d, struct loss_sums *sums);
 
     void (*adam)(const struct adam_step *step, size_t n, const float *g, float *p, float *m, float *v);
+    void (*sgd)(const struct sgd_step *step, size_t n, const float *g, float *p, float *v);
     float (*sum_squares)(size_t n, const float *v);       /* lanes as in dense_backward_params */
     void (*add)(size_t n, const float *x, float *sum);    /* sum[i] += x[i] */
+    void (*scale)(size_t n, float factor, float *x);
 
     /* Rows into lanes: out(f, r) = rows[index[r] * stride + f] for f < n_features, r < n (index NULL: r itself); zero
      * for n <= r < lanes. */

@@ -18,7 +18,7 @@ struct particles {
 static struct particles particles_make(struct toy *t, int model, const char *recipe, size_t n_most)
 {
     struct error e;
-    struct particles p;
+    struct particles p = {0};
     struct rng r = rng_stream(4, 4);
     struct hlf_scaler hlf = {{false}, {0}, {0}};
     struct sequence_scaler scaler = {{0}, {0}};
