@@ -41,13 +41,62 @@ void scaler_fit_hlf(struct scaler_fit *fit, const struct recipe *r, const float 
     }
 }
 
+enum { FIT_PADDED = 24 };
+_Static_assert((int)PARTICLE_COLUMNS > 16 && (int)PARTICLE_COLUMNS < (int)FIT_PADDED, "the last vector is not full");
+
+struct padded {
+    double mean[FIT_PADDED], m2[FIT_PADDED], min[FIT_PADDED], max[FIT_PADDED];
+};
+
+static void pad_fit(const struct scaler_fit *fit, struct padded *p)
+{
+    *p = (struct padded){0};
+    memcpy(p->mean, fit->mean, sizeof fit->mean);
+    memcpy(p->m2, fit->m2, sizeof fit->m2);
+    memcpy(p->min, fit->min, sizeof fit->min);
+    memcpy(p->max, fit->max, sizeof fit->max);
+}
+
+static void unpad_fit(const struct padded *p, size_t n, struct scaler_fit *fit)
+{
+    memcpy(fit->mean, p->mean, sizeof fit->mean);
+    memcpy(fit->m2, p->m2, sizeof fit->m2);
+    memcpy(fit->min, p->min, sizeof fit->min);
+    memcpy(fit->max, p->max, sizeof fit->max);
+    for (size_t c = 0; c < PARTICLE_COLUMNS; c++)
+        fit->n[c] += (int64_t)n;
+}
+
+#define FIT_NAME fit_rows_portable
+#define FIT_LANES 2
+#define FIT_TARGET
+#include "core/feature/fit_body.h"
+
+#if defined(__x86_64__)
+#define FIT_NAME fit_rows_avx2
+#define FIT_LANES 4
+#define FIT_TARGET __attribute__((target("avx2")))
+#include "core/feature/fit_body.h"
+
+#define FIT_NAME fit_rows_avx512
+#define FIT_LANES 8
+#define FIT_TARGET __attribute__((target("avx512f")))
+#include "core/feature/fit_body.h"
+#else
+#define fit_rows_avx2 fit_rows_portable
+#define fit_rows_avx512 fit_rows_portable
+#endif
+
 void scaler_fit_rows(struct scaler_fit *fit, const float *rows19, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
-        double inverse_n = 1 / ((double)fit->n[0] + 1);
+    if (n > 0 && fit->n[0] == 0) {     /* the first row sets the bounds */
         for (size_t c = 0; c < PARTICLE_COLUMNS; c++)
-            fit_add(fit, c, (double)rows19[i * PARTICLE_COLUMNS + c], inverse_n);
+            fit_add(fit, c, (double)rows19[c], 1);
+        rows19 += PARTICLE_COLUMNS;
+        n--;
     }
+    enum cpu_level level = cpu_level();
+    (level >= CPU_AVX512 ? fit_rows_avx512 : level >= CPU_AVX2 ? fit_rows_avx2 : fit_rows_portable)(fit, rows19, n);
 }
 
 /* ---- scalers ----------------------------------------------------------------------------------------------- */

@@ -107,6 +107,22 @@ static void test_fit_does_not_depend_on_how_values_are_cut_into_calls(void **sta
     }
 }
 
+static void test_fit_is_the_same_bits_with_every_kernel(void **state)
+{
+    (void)state;
+    static float rows19[N * PARTICLE_COLUMNS];
+    struct rng r = rng_stream(12, 0);
+    struct scaler_fit fits[CPU_AVX512 + 1] = {0};
+    for (size_t i = 0; i < ARRAY_LEN(rows19); i++)
+        rows19[i] = (float)(rng_normal(&r) * (double)(i % 19));
+    for (int level = CPU_PORTABLE; level <= CPU_AVX512; level++) {
+        cpu_level_set((enum cpu_level)level);
+        scaler_fit_rows(&fits[level], rows19, N);
+        assert_same_bits(&fits[CPU_PORTABLE], &fits[level], 1);
+    }
+    assert_int_equal(fits[CPU_PORTABLE].n[18], N);
+}
+
 /* Values around a large offset, where sums of squares would lose everything. */
 static void test_fit_is_accurate_far_from_zero(void **state)
 {
@@ -294,6 +310,7 @@ int main(void)
         cmocka_unit_test(test_minmax_scaler_maps_the_fitted_range_to_0_and_1),
         cmocka_unit_test(test_constant_feature_maps_to_one_half_under_minmax_and_to_0_standardised),
         cmocka_unit_test(test_fit_does_not_depend_on_how_values_are_cut_into_calls),
+        cmocka_unit_test(test_fit_is_the_same_bits_with_every_kernel),
         cmocka_unit_test(test_fit_is_accurate_far_from_zero),
         cmocka_unit_test(test_nothing_fitted_scales_nothing),
         cmocka_unit_test(test_scaling_in_place_equals_scaling_apart_and_negative_values_stay_numbers),
