@@ -17,6 +17,8 @@ handler_fn handle_job_submit, handle_job_list, handle_job_get, handle_job_cancel
 handler_fn handle_job_metrics, handle_job_logs, handle_job_recipe;                   /* job_watch.c */
 handler_fn handle_job_delete;                                                        /* jobs.c */
 handler_fn handle_job_events;                                                        /* job_events.c */
+handler_fn handle_job_patch, handle_job_bulk, handle_backup;                         /* job_patch.c */
+handler_fn handle_queue_list, handle_queue_get, handle_queue_patch;                  /* queues.c */
 handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
 handler_fn handle_dataset_list, handle_dataset_get, handle_dataset_histogram, handle_dataset_delete;      /* datasets.c */
 handler_fn handle_dataset_rows;                                                      /* dataset_rows.c */
@@ -34,7 +36,14 @@ handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_ac
 typedef enum status accept_fn(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
                               struct submit_answer *out, struct json_problems *problems, struct error *e);
 /* Reads key and body, submits, answers 202 with `folder`/ID as Location. */
-void respond_submission(struct app *app, struct request *q, struct response *r, accept_fn *accept, const char *folder);
+void respond_submission(struct app *app, struct request *q, struct response *r, bool may_be_empty, accept_fn *accept,
+                        const char *folder);
+
+/* ---- job_patch.c: changing what somebody has read before ------------------------------------------------------------ */
+
+/* Whether If-Match has the ETag that respond_json_tagged gives for `now`, which it takes.  False: already answered, 428
+ * without the header, 412 when it is stale. */
+bool request_if_match(struct request *q, struct response *r, struct json *now) MUST_USE;
 
 /* ---- artifacts.c: what datasets, models and evaluations have in common ------------------------------------------- */
 

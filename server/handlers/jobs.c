@@ -39,6 +39,9 @@ static struct json *check_to_json(const struct job_new *job)
     json_set(v, "spec_sha256", json_new_string(job->spec_sha256));
     json_set(v, "priority", json_new_i64(job->priority));
     json_set(v, "max_attempts", json_new_i64(job->max_attempts));
+    json_set(v, "queue", json_new_string(job->queue ? job->queue : job->kind));
+    json_set(v, "timeout_seconds", job->timeout_us ? json_new_i64(job->timeout_us / 1000000) : json_new_null());
+    json_set(v, "run_at", json_new_time(job->run_at_us));
     json_set(v, "tags", job->tags ? stored_json(job->tags) : json_new_array());
     return v;
 }
@@ -69,17 +72,24 @@ void handle_job_submit(struct app *app, struct request *q, struct response *r)
     if (dry_run)
         respond_check(app, q, r);
     else
-        respond_submission(app, q, r, jobs_accept, "/api/v1/jobs");
+        respond_submission(app, q, r, false, jobs_accept, "/api/v1/jobs");
 }
 
 /* ---- lists ------------------------------------------------------------------------------------------------------- */
 
-static bool read_filter(struct request *q, struct response *r, struct job_filter *f)
+static bool read_filter(struct app *app, struct request *q, struct response *r, struct job_filter *f)
 {
     f->kind = request_query(q, "kind");
     f->state = request_query(q, "state");
     f->pipeline_id = request_query(q, "pipeline_id");
-    if (f->kind && !job_kind_find(f->kind))
+    f->tag = request_query(q, "tag");
+    f->queue = request_query(q, "queue");
+    const char *after = request_query(q, "created_after"), *before = request_query(q, "created_before");
+    if (after && !time_parse(after, &f->created_after_us))
+        respond_problem(q, r, "invalid_query", NULL, "created_after is a time like 2026-11-23T10:00:00Z.");
+    else if (before && !time_parse(before, &f->created_before_us))
+        respond_problem(q, r, "invalid_query", NULL, "created_before is a time like 2026-11-23T10:00:00Z.");
+    else if (f->kind && !jobs_kind_find(app->jobs, f->kind))
         respond_problem(q, r, "invalid_query", NULL, "There is no job kind '%s'.", f->kind);
     else if (f->state && job_state_parse(f->state) < 0)
         respond_problem(q, r, "invalid_query", NULL, "There is no job state '%s'.", f->state);
@@ -107,7 +117,7 @@ void handle_job_list(struct app *app, struct request *q, struct response *r)
     struct job_row *rows;
     struct error e;
     size_t n;
-    if (!page_read(q, r, &page) || !read_filter(q, r, &filter))
+    if (!page_read(q, r, &page) || !read_filter(app, q, r, &filter))
         return;
     filter.before = page.before;
     filter.limit = page.limit + 1;                     /* one more tells whether there is a next page */

@@ -7,7 +7,7 @@ enum { PIPELINE_JOBS_MAX = PAGE_LIMIT_MAX };
 
 void handle_pipeline_submit(struct app *app, struct request *q, struct response *r)
 {
-    respond_submission(app, q, r, jobs_accept_pipeline, "/api/v1/pipelines");
+    respond_submission(app, q, r, false, jobs_accept_pipeline, "/api/v1/pipelines");
 }
 
 void handle_pipeline_get(struct app *app, struct request *q, struct response *r)

@@ -6,7 +6,24 @@
 
 #include <string.h>
 
-enum { KEY_BYTES_MAX = 255 };
+enum { KEY_BYTES_MAX = 255, TRACEPARENT_BYTES = 55, TRACESTATE_BYTES_MAX = 512 };
+
+/* A header of W3C Trace Context, for the job; one that is malformed is as none. */
+static const char *trace_header(const struct request *q, const char *name, size_t least, size_t most)
+{
+    const char *text = request_header(q, name);
+    size_t n = text ? strlen(text) : 0;
+    if (n < least || n > most)
+        return NULL;
+    for (size_t i = 0; i < n; i++)
+        if (text[i] < ' ' || text[i] > '~')
+            return NULL;
+    bool parent = least == TRACEPARENT_BYTES;
+    if (parent && (strspn(text, "0123456789abcdef-") != n || strncmp(text, "00-", 3) != 0 || text[35] != '-' ||
+                   text[52] != '-' || strspn(text + 3, "0") == 32 || strspn(text + 36, "0") == 16))
+        return NULL;
+    return text;
+}
 
 /* False: already answered. */
 static bool read_key(struct request *q, struct response *r, struct submit_key *out, char sha256[65])
@@ -14,6 +31,8 @@ static bool read_key(struct request *q, struct response *r, struct submit_key *o
     const char *text = request_header(q, "Idempotency-Key");
     size_t n = text ? strlen(text) : 0;
     *out = (struct submit_key){.route = q->route, .key = text, .body_sha256 = sha256};
+    out->traceparent = trace_header(q, "traceparent", TRACEPARENT_BYTES, TRACEPARENT_BYTES);
+    out->tracestate = out->traceparent ? trace_header(q, "tracestate", 1, TRACESTATE_BYTES_MAX) : NULL;
     if (!text)
         return true;
     for (size_t i = 0; i < n && n <= KEY_BYTES_MAX; i++)
@@ -50,7 +69,8 @@ static void respond_outcome(struct request *q, struct response *r, const struct 
         respond_error(q, r, &e);
 }
 
-void respond_submission(struct app *app, struct request *q, struct response *r, accept_fn *accept, const char *folder)
+void respond_submission(struct app *app, struct request *q, struct response *r, bool may_be_empty, accept_fn *accept,
+                        const char *folder)
 {
     struct json_problems problems = {.n = 0};
     struct submit_answer answer;
@@ -58,7 +78,7 @@ void respond_submission(struct app *app, struct request *q, struct response *r, 
     struct json *body;
     struct error e;
     char sha256[65];
-    if (!read_key(q, r, &key, sha256) || !request_json(q, r, false, &body))
+    if (!read_key(q, r, &key, sha256) || !request_json(q, r, may_be_empty, &body))
         return;
     enum status s = accept(app->jobs, &q->arena, body, &key, &answer, &problems, &e);
     json_free(body);

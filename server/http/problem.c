@@ -41,6 +41,11 @@ const struct problem_kind problem_kinds[] = {
     {"no_active_menu", 409, false, "No active menu",
      "The trigger decides by a menu, and none is active.  POST one to /api/v1/menus and activate its revision, or name "
      "a model in the event's options."},
+    {"precondition_failed", 412, false, "Changed meanwhile",
+     "If-Match has an ETag of how it was before.  GET it again, look at what has changed, and repeat with the new ETag."},
+    {"precondition_required", 428, false, "If-Match is required",
+     "What others may change at the same time is changed only against the state that you have seen: send the ETag of a GET "
+     "as If-Match."},
     {"body_too_large", 413, false, "Body too large", "The body is longer than limit_bytes."},
     {"unsupported_media_type", 415, false, "Unsupported media type",
      "Bodies are JSON without content encoding.  Any Content-Type is read as JSON but multipart."},

@@ -9,7 +9,7 @@ enum { NO_BODY = 0, ACTION = 4 << 10, PATH = 16 << 10, MENU = 256 << 10, JOB = 1
 
 #define PAGE "limit cursor"
 #define NAMED "name limit cursor"
-#define JOBS "kind state pipeline_id limit cursor"
+#define JOBS "kind state pipeline_id tag queue created_after created_before limit cursor"
 #define ANY "*"
 #define NONE NULL
 
@@ -28,6 +28,8 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/jobs", "read", NO_BODY, handle_job_list, "listJobs", JOBS},
     {HTTP_POST, "/api/v1/jobs", "jobs:write", JOB, handle_job_submit, "submitJob", "dry_run"},
     {HTTP_GET, "/api/v1/jobs/{id}", "read", NO_BODY, handle_job_get, "getJob", NONE},
+    {HTTP_PATCH, "/api/v1/jobs/{id}", "jobs:write", ACTION, handle_job_patch, "changeJob", NONE},
+    {HTTP_POST, "/api/v1/jobs:bulk", "jobs:admin", ACTION, handle_job_bulk, "changeJobs", NONE},
     {HTTP_DELETE, "/api/v1/jobs/{id}", "jobs:admin", NO_BODY, handle_job_delete, "deleteJob", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/events", "read", NO_BODY, handle_job_events, "getJobEvents", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/metrics", "read", NO_BODY, handle_job_metrics, "getJobMetrics", "keys max_points"},
@@ -37,6 +39,11 @@ const struct route routes[] = {
     {HTTP_POST, "/api/v1/jobs/{id}:retry", "jobs:write", ACTION, handle_job_retry, "retryJob", NONE},
     {HTTP_POST, "/api/v1/pipelines", "jobs:write", JOB, handle_pipeline_submit, "submitPipeline", NONE},
     {HTTP_GET, "/api/v1/pipelines/{id}", "read", NO_BODY, handle_pipeline_get, "getPipeline", NONE},
+
+    {HTTP_GET, "/api/v1/queues", "read", NO_BODY, handle_queue_list, "listQueues", NONE},
+    {HTTP_GET, "/api/v1/queues/{name}", "read", NO_BODY, handle_queue_get, "getQueue", NONE},
+    {HTTP_PATCH, "/api/v1/queues/{name}", "jobs:admin", ACTION, handle_queue_patch, "changeQueue", NONE},
+    {HTTP_POST, "/api/v1/admin:backup", "admin", ACTION, handle_backup, "backUp", NONE},
 
     {HTTP_POST, "/api/v1/files:inspect", "data:write", PATH, handle_file_inspect, "inspectFile", NONE},
     {HTTP_GET, "/api/v1/datasets", "read", NO_BODY, handle_dataset_list, "listDatasets", NAMED},

@@ -70,14 +70,22 @@ enum status accept_begin(struct jobs *j, struct arena *a, const struct submit_ke
 
 /* ---- the answer --------------------------------------------------------------------------------------------------------- */
 
+static enum job_state state_of(const struct job_new *job)
+{
+    return job->needs ? JOB_PENDING : job->run_at_us > job->created_us ? JOB_SCHEDULED : JOB_AVAILABLE;
+}
+
 /* The row as it will be when it has been inserted. */
 static struct job_row row_of(const struct job_new *job)
 {
     return (struct job_row){.id = job->id, .kind = job->kind, .spec = job->spec, .spec_sha256 = job->spec_sha256,
                             .errors = "[]", .pipeline_id = job->pipeline_id, .step = job->step, .needs = job->needs,
-                            .tags = job->tags, .state = job->needs ? JOB_PENDING : JOB_AVAILABLE,
-                            .priority = job->priority, .max_attempts = job->max_attempts,
-                            .created_us = job->created_us, .run_at_us = job->created_us, .total = -1};
+                            .tags = job->tags, .state = state_of(job), .priority = job->priority,
+                            .max_attempts = job->max_attempts, .created_us = job->created_us,
+                            .run_at_us = job->run_at_us > job->created_us ? job->run_at_us : job->created_us,
+                            .queue = job->queue ? job->queue : job->kind, .revision = 1, .timeout_us = job->timeout_us,
+                            .traceparent = job->traceparent, .tracestate = job->tracestate,
+                            .cache_off = job->cache_off, .verify_of = job->verify_of, .total = -1};
 }
 
 static enum status write_answer(struct arena *a, const struct job_new *jobs, size_t n, const char *pipeline_id,
@@ -106,7 +114,7 @@ enum status accept_jobs(struct jobs *j, struct arena *a, const struct job_new *j
         record = (struct submit_record){key->route, key->key, key->body_sha256, out->id, out->text, jobs[0].created_us};
     TRY(store_jobs_insert_answered(j->store, jobs, n, keep ? &record : NULL, e));
     for (size_t i = 0; i < n; i++)
-        engine_count(j, jobs[i].needs ? JOB_PENDING : JOB_AVAILABLE);
+        engine_count(j, state_of(&jobs[i]));
     engine_wake(j);
     return STATUS_OK;
 }

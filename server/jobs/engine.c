@@ -1,6 +1,6 @@
 /* server/jobs/engine.c
  *
- * Starting and stopping, the workers' loop, the ticker, and what people ask of jobs. */
+ * Starting and stopping, and the workers' loop. */
 #include "server/jobs/engine.h"
 
 #include <dirent.h>
@@ -72,7 +72,23 @@ const struct job_kind *engine_kind_find(const struct jobs *j, const char *name)
     for (const struct job_kind *const *k = j->kinds; *k; k++)
         if (strcmp((*k)->name, name) == 0)
             return *k;
+    for (const struct job_kind *const *k = admin_kinds; *k; k++)
+        if (strcmp((*k)->name, name) == 0)
+            return *k;
     return NULL;
+}
+
+bool engine_kind_is_admin(const char *name)
+{
+    for (const struct job_kind *const *k = admin_kinds; *k; k++)
+        if (strcmp((*k)->name, name) == 0)
+            return true;
+    return false;
+}
+
+const struct job_kind *jobs_kind_find(const struct jobs *j, const char *name)
+{
+    return engine_kind_find(j, name);
 }
 
 void engine_work_dir(const struct jobs *j, const char *job_id, char out[4096])
@@ -100,7 +116,7 @@ static bool begin_claim(struct jobs *j, bool *alone, uint64_t *seen)
 static void end_claim(struct jobs *j, struct worker *w, const struct job_claim *claim, const char *token)
 {
     if (claim)
-        live_begin(&w->live, claim->id, token);
+        live_begin(&w->live, claim, token);
     pthread_mutex_lock(&j->lock);
     j->claiming = false;
     if (claim) {
@@ -184,51 +200,6 @@ static void *worker_main(void *arg)
         arena_reset(&a);
     }
     arena_fini(&a);
-    return NULL;
-}
-
-/* ---- ticker ---------------------------------------------------------------------------------------------------------- */
-
-/* Fences off a job that was cancelled and does not stop: whatever it still does is thrown away. */
-static void enforce_deadline(struct jobs *j, struct worker *w)
-{
-    char id[40], token[64], entry[ERROR_ENTRY_MAX], upstream[ERROR_ENTRY_MAX];
-    struct error e;
-    pthread_mutex_lock(&w->live.lock);
-    bool late = w->live.busy && !w->live.ending && w->live.cancel_at_ns && !(atomic_load(&w->live.stop) & STOP_LOST) &&
-                time_mono_ns() - w->live.cancel_at_ns > j->cancel_deadline_us * 1000;
-    memcpy(id, w->live.id, sizeof id);
-    memcpy(token, w->live.token, sizeof token);
-    pthread_mutex_unlock(&w->live.lock);
-    if (!late)
-        return;
-    error_entry(entry, 0, STATUS_CANCELLED, false, "did not stop within %lld s of the cancel; its result is fenced off",
-                (long long)(j->cancel_deadline_us / 1000000));
-    error_entry(upstream, 0, STATUS_CANCELLED, false, "upstream: job %s was cancelled", id);
-    if (store_job_cancelled(j->store, id, token, entry, upstream, &e) != STATUS_OK)
-        return;                                   /* it has just ended, or the next tick tries again */
-    log_line(LOG_WARN, "job %s does not stop: its result is fenced off", id);
-    engine_count(j, JOB_CANCELLED);
-    pthread_mutex_lock(&w->live.lock);
-    if (w->live.busy && strcmp(w->live.token, token) == 0)
-        atomic_fetch_or(&w->live.stop, STOP_LOST);
-    pthread_mutex_unlock(&w->live.lock);
-    engine_changed(j);
-}
-
-static void *ticker_main(void *arg)
-{
-    struct jobs *j = arg;
-    int64_t renewed_ns = time_mono_ns();
-    struct error e;
-    while (!engine_pause(j, TICK_MS)) {
-        bool renew = time_mono_ns() - renewed_ns >= RENEW_LEASE_MS * 1000000LL;
-        renewed_ns = renew ? time_mono_ns() : renewed_ns;
-        if (live_flush(j, j->workers, j->n_workers, renew, &e) != STATUS_OK)
-            log_line(LOG_WARN, "jobs: writing progress: %s", e.text);
-        for (size_t i = 0; i < j->n_workers; i++)
-            enforce_deadline(j, &j->workers[i]);
-    }
     return NULL;
 }
 
@@ -320,7 +291,7 @@ static enum status start_threads(struct jobs *j, size_t n, struct error *e)
         check(pthread_mutex_init(&j->workers[i].live.lock, NULL) == 0);
         snprintf(j->workers[i].name, sizeof j->workers[i].name, "w%zu", i + 1);
     }
-    TRY(start_thread(&j->ticker, ticker_main, j, e));
+    TRY(start_thread(&j->ticker, engine_tick, j, e));
     j->has_ticker = true;
     for (; j->n_threads < n; j->n_threads++)
         TRY(start_thread(&j->workers[j->n_threads].thread, worker_main, &j->workers[j->n_threads], e));

@@ -18,7 +18,7 @@
 enum { RENEW_LEASE_MS = 10000, TICK_MS = 500, METRICS_MAX = 256, LINES_MAX = 64 };
 
 /* Why a running job should stop. */
-enum { STOP_CANCEL = 1, STOP_INTERRUPT = 2, STOP_LOST = 4 };
+enum { STOP_CANCEL = 1, STOP_INTERRUPT = 2, STOP_LOST = 4, STOP_TIMEOUT = 8 };
 
 struct metric_point {
     char key[64];
@@ -38,7 +38,8 @@ struct live {
     pthread_mutex_t lock;                         /* of all that follows */
     bool busy, ending;                            /* ending: the worker writes how it ended; nobody else writes now */
     char id[40], token[64];
-    int64_t cancel_at_ns;                         /* monotonic, 0: not asked */
+    int64_t cancel_at_ns;                         /* monotonic, 0: not asked; also when its time was up */
+    int64_t deadline_ns, timeout_us;              /* of the attempt; 0: none */
     char phase[120], unit[32], message[200];
     int64_t done, total;
     double fraction, rate_per_second;
@@ -91,12 +92,20 @@ void engine_wake(struct jobs *j);                 /* tells workers that somethin
 void engine_count(struct jobs *j, enum job_state to);
 /* Waits up to `ms` or until the engine stops; true when it does. */
 bool engine_pause(struct jobs *j, int ms);
-const struct job_kind *engine_kind_find(const struct jobs *j, const char *name);
+const struct job_kind *engine_kind_find(const struct jobs *j, const char *name);        /* admin kinds too */
+bool engine_kind_is_admin(const char *name);
 /* "DIR/work/JOB". */
 void engine_work_dir(const struct jobs *j, const char *job_id, char out[4096]);
 
+/* ---- admin_kinds.c: kinds that are not posted to /jobs */
+extern const struct job_kind bulk_kind, backup_kind;
+extern const struct job_kind *const admin_kinds[];             /* NULL-terminated */
+
+/* ---- ticker.c: the thread of the clock; its argument is the struct jobs */
+void *engine_tick(void *jobs);
+
 /* ---- live.c: progress and stop flags of one running job */
-void live_begin(struct live *l, const char *id, const char *token);
+void live_begin(struct live *l, const struct job_claim *claim, const char *token);
 void live_ending(struct live *l);
 void live_end(struct live *l);
 void live_stop(struct live *l, int why);
@@ -116,6 +125,9 @@ void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim);
 enum { ERROR_ENTRY_MAX = 4096 };                   /* twice ERROR_TEXT_MAX, for escapes, and the rest */
 void error_entry(char out[ERROR_ENTRY_MAX], int attempt, enum status status, bool retryable, const char *fmt, ...)
     PRINTF_LIKE(5, 6);
+/* The same under a name that is no status: "TIMEOUT". */
+void error_entry_named(char out[ERROR_ENTRY_MAX], int attempt, const char *name, bool retryable, const char *fmt, ...)
+    PRINTF_LIKE(5, 6);
 /* When attempt `attempt` failed: how long until the next. */
 int64_t backoff_us(int64_t base_us, int attempt, double jitter);
 
@@ -125,16 +137,14 @@ int64_t backoff_us(int64_t base_us, int attempt, double jitter);
 enum status spec_check(struct arena *a, const struct job_kind *kind, const struct json *value, const char *pointer,
                        void **spec, const char **text, char sha256[65], struct json_problems *problems,
                        struct error *e) MUST_USE;
-/* priority, tags, max_attempts of a job or step, with their defaults; strings in `a`. */
-struct job_wishes {
-    int priority, max_attempts;
-    const char *tags;                             /* JSON array text or NULL */
-};
+/* Members of a job's body and of a step's besides kind and spec, with their defaults; into *out.  Strings live in `a` or
+ * in `body`. */
+#define WISHES "priority", "tags", "max_attempts", "queue", "run_at", "timeout_seconds", "cache"
 enum status wishes_read(struct arena *a, const struct json *body, const char *pointer, const struct job_kind *kind,
-                        const char *first_tag, struct job_wishes *out, struct json_problems *problems,
+                        const char *first_tag, struct job_new *out, struct json_problems *problems,
                         struct error *e) MUST_USE;
-/* The kind that a body names; a problem and NULL when there is none. */
-const struct job_kind *kind_read(const struct jobs *j, const struct json *body, const char *pointer,
+/* The kind that a body names; a problem and NULL when there is none, or (without `admin`) it has a route of its own. */
+const struct job_kind *kind_read(const struct jobs *j, const struct json *body, const char *pointer, bool admin,
                                  struct json_problems *problems);
 /* A value as text in `a`. */
 enum status json_text(struct arena *a, const struct json *v, const char **text, struct error *e) MUST_USE;
@@ -187,6 +197,7 @@ struct job_run {
     struct arena kept;
     struct job_publication published[16];
     size_t n_published;
+    bool partial;                                 /* of the result: something was passed over */
     char work_dir[4096];
 };
 extern const struct job_host engine_host;         /* its pointer is the struct job_run */

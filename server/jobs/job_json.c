@@ -83,8 +83,8 @@ struct json *jobs_to_json(const struct job_row *row)
     json_set(v, "id", json_new_string(row->id));
     json_set(v, "kind", json_new_string(row->kind));
     json_set(v, "state", json_new_string(job_state_name(row->state)));
-    json_set(v, "outcome", row->state == JOB_COMPLETED ? json_new_string("ok") : json_new_null());
-    json_set(v, "queue", json_new_string(row->kind));
+    json_set(v, "outcome", row->state == JOB_COMPLETED ? json_new_string(row->outcome) : json_new_null());
+    json_set(v, "queue", json_new_string(row->queue));
     json_set(v, "priority", json_new_i64(row->priority));
     json_set(v, "pipeline_id", text_or_null(row->pipeline_id));
     json_set(v, "step", text_or_null(row->step));
@@ -92,7 +92,9 @@ struct json *jobs_to_json(const struct job_row *row)
     json_set(v, "tags", stored_array(row->tags));
     json_set(v, "attempt", json_new_i64(row->attempt));
     json_set(v, "max_attempts", json_new_i64(row->max_attempts));
+    json_set(v, "timeout_seconds", row->timeout_us ? json_new_i64(row->timeout_us / 1000000) : json_new_null());
     json_set(v, "created_at", json_new_time(row->created_us));
+    json_set(v, "run_at", json_new_time(row->run_at_us));
     json_set(v, "started_at", json_new_time(row->started_us));
     json_set(v, "finished_at", json_new_time(row->finished_us));
     json_set(v, "lease", lease(row));
@@ -102,6 +104,12 @@ struct json *jobs_to_json(const struct job_row *row)
     json_set(v, "spec_sha256", json_new_string(row->spec_sha256));
     json_set(v, "result", stored(row->result));
     json_set(v, "errors", stored_array(row->errors));
+    json_set(v, "forced", json_new_bool(row->forced));
+    json_set(v, "cache", json_new_string(row->cache_off ? "off" : "on"));
+    json_set(v, "reused_from", text_or_null(row->reused_from));
+    json_set(v, "verify_of", text_or_null(row->verify_of));
+    json_set(v, "verification", stored(row->verification));
+    json_set(v, "traceparent", text_or_null(row->traceparent));
     json_set(v, "links", links(row));
     return v;
 }

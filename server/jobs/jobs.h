@@ -28,8 +28,9 @@ enum status jobs_start(struct store *store, const struct jobs_options *options, 
 /* Stops taking jobs, interrupts running units (they checkpoint and go back to available, attempt unspent), joins. */
 void jobs_stop(struct jobs *j);
 
-/* Validates {kind, spec, priority?, tags?, max_attempts?} and inserts it.  Problems are collected (ARGUMENT).
- * priority 0 to 9, 0 first, default 2; max_attempts 1 to 20, default the kind's. */
+/* Validates {kind, spec, priority?, tags?, max_attempts?, queue?, run_at?, timeout_seconds?, cache?} and inserts it.
+ * Problems are collected (ARGUMENT).  priority 0 to 9, 0 first, default 2; max_attempts 1 to 20, default the kind's; queue:
+ * default the kind's name. */
 enum status jobs_submit(struct jobs *j, const struct json *body, char id[40], struct json_problems *problems,
                         struct error *e) MUST_USE;
 /* {name, steps:[{id, kind, spec, needs?, priority?, tags?, max_attempts?}]}: steps inserted in one transaction; a string
@@ -48,13 +49,28 @@ enum submit_outcome {
     SUBMIT_REUSED,                     /* the key has been used with another body */
     SUBMIT_IN_FLIGHT,                  /* a request with this key is being worked on in this moment */
 };
-struct submit_key { const char *route, *key, *body_sha256; };
+struct submit_key {
+    const char *route, *key, *body_sha256;         /* key NULL: none */
+    const char *traceparent, *tracestate;          /* of the request, for the jobs; may be NULL */
+};
 /* id and text in the caller's arena: the job or pipeline, and it as the API's object at the moment of acceptance. */
 struct submit_answer { enum submit_outcome outcome; const char *id, *text; };
 enum status jobs_accept(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
                         struct submit_answer *out, struct json_problems *problems, struct error *e) MUST_USE;
 enum status jobs_accept_pipeline(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
                                  struct submit_answer *out, struct json_problems *problems, struct error *e) MUST_USE;
+
+/* The same for kinds that have routes of their own: "bulk", "backup". */
+enum status jobs_accept_admin(struct jobs *j, struct arena *a, const struct json *body, const struct submit_key *key,
+                              struct submit_answer *out, struct json_problems *problems, struct error *e) MUST_USE;
+/* A kind that this engine runs, those too; NULL. */
+const struct job_kind *jobs_kind_find(const struct jobs *j, const char *name);
+/* {priority?, tags?, run_at?} of a job that waits.  *stale: it is no longer as `seen`, nothing is changed.  CONFLICT when
+ * it does not wait. */
+enum status jobs_patch(struct jobs *j, const struct job_row *seen, const struct json *body, bool *stale,
+                       struct json_problems *problems, struct error *e) MUST_USE;
+/* store_queue_set, and workers look again. */
+enum status jobs_queue_set(struct jobs *j, const struct queue_row *row, bool *stale, struct error *e) MUST_USE;
 
 /* Checks a job's body as jobs_submit does and inserts nothing: what would be, in `a`, without id. */
 enum status jobs_check(struct jobs *j, struct arena *a, const struct json *body, struct job_new *out,
@@ -85,6 +101,9 @@ size_t series_thin(struct job_metric *points, size_t n, size_t most);
 /* Blocks until job `id` is final, or some job's state or progress changed since this thread's last call, or timeout; for
  * followers, who look at the row then. */
 void jobs_wait_change(struct jobs *j, const char *id, int timeout_ms);
+
+/* RFC 3339, with any offset; false when it is none. */
+bool time_parse(const char *text, int64_t *unix_us);
 
 struct jobs_counters { int64_t transitions[JOB_STATES]; int64_t running; };
 struct jobs_counters jobs_counters(struct jobs *j);

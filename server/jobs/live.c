@@ -15,15 +15,17 @@
 /* Points and lines as text: LINES_MAX lines whose every byte is escaped, and room for the rest. */
 #define FLUSH_TEXT_BYTES ((size_t)512 << 10)
 
-void live_begin(struct live *l, const char *id, const char *token)
+void live_begin(struct live *l, const struct job_claim *claim, const char *token)
 {
     pthread_mutex_lock(&l->lock);
     atomic_store(&l->stop, 0);
     l->busy = true;
     l->ending = false;
-    text_copy(l->id, sizeof l->id, id);
+    text_copy(l->id, sizeof l->id, claim->id);
     text_copy(l->token, sizeof l->token, token);
     l->cancel_at_ns = 0;
+    l->timeout_us = claim->timeout_us;
+    l->deadline_ns = claim->timeout_us > 0 ? time_mono_ns() + claim->timeout_us * 1000 : 0;
     l->phase[0] = l->unit[0] = l->message[0] = '\0';
     l->done = 0;
     l->total = -1;
@@ -53,7 +55,7 @@ void live_end(struct live *l)
 void live_stop(struct live *l, int why)
 {
     pthread_mutex_lock(&l->lock);
-    if ((why & STOP_CANCEL) && l->cancel_at_ns == 0)
+    if ((why & (STOP_CANCEL | STOP_TIMEOUT)) && l->cancel_at_ns == 0)
         l->cancel_at_ns = time_mono_ns();
     pthread_mutex_unlock(&l->lock);
     atomic_fetch_or(&l->stop, why);

@@ -138,14 +138,10 @@ static void check_needs(struct pipeline *p, struct step *s)
 
 static enum status check_step(struct pipeline *p, struct step *s, struct error *e)
 {
-    static const char *const members[] = {"id", "kind", "spec", "needs", "priority", "tags", "max_attempts", NULL};
-    struct job_wishes wishes;
+    static const char *const members[] = {"id", "kind", "spec", "needs", WISHES, NULL};
     json_check_members(s->body, members, s->pointer, p->problems);
     check_needs(p, s);
-    TRY(wishes_read(p->a, s->body, s->pointer, s->kind, p->name, &wishes, p->problems, e));
-    s->job.priority = wishes.priority;
-    s->job.max_attempts = wishes.max_attempts;
-    s->job.tags = wishes.tags;
+    TRY(wishes_read(p->a, s->body, s->pointer, s->kind, p->name, &s->job, p->problems, e));
     return check_spec(p, s, e);
 }
 
@@ -191,7 +187,7 @@ static void read_steps(struct pipeline *p, const struct json *steps)
             json_problem_add(p->problems, where, "duplicate", "there is a step \"%s\" already", name);
         else
             s->name = name;
-        s->kind = kind_read(p->jobs, s->body, s->pointer, p->problems);
+        s->kind = kind_read(p->jobs, s->body, s->pointer, false, p->problems);
     }
 }
 
@@ -249,6 +245,8 @@ static enum status insert_steps(struct pipeline *p, struct error *e)
         s->job.pipeline_id = p->id;
         s->job.step = s->name;
         s->job.created_us = now_us;
+        s->job.traceparent = p->key ? p->key->traceparent : NULL;
+        s->job.tracestate = p->key ? p->key->tracestate : NULL;
         jobs[i] = s->job;
     }
     return accept_jobs(p->jobs, p->answer_arena, jobs, p->n, p->id, p->key, p->answer, e);

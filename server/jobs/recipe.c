@@ -50,6 +50,9 @@ static struct json *submission_of(const struct job_row *row, const struct json *
     json_set(v, "priority", json_new_i64(row->priority));
     /* Crashes and retries of its own have added to it. */
     json_set(v, "max_attempts", json_new_i64(row->max_attempts > ATTEMPTS_MAX ? ATTEMPTS_MAX : row->max_attempts));
+    json_set(v, "queue", json_new_string(row->queue));
+    if (row->timeout_us)
+        json_set(v, "timeout_seconds", json_new_i64(row->timeout_us / 1000000));
     if (row->tags)
         json_set(v, "tags", tags_of(row, e));
     return v;

@@ -15,19 +15,14 @@ enum { TROUBLE_MS = 1000 };
 
 /* ---- errors of a job -------------------------------------------------------------------------------------------- */
 
-void error_entry(char out[ERROR_ENTRY_MAX], int attempt, enum status status, bool retryable, const char *fmt, ...)
+static void write_entry(char out[ERROR_ENTRY_MAX], int attempt, const char *name, bool retryable, const char *detail)
 {
-    char detail[ERROR_TEXT_MAX];
     struct buf b;
     struct error e;
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(detail, sizeof detail, fmt, args);
-    va_end(args);
     struct json *v = json_new_object();
     json_set(v, "attempt", json_new_i64(attempt));
     json_set(v, "at", json_new_time(time_unix_us()));
-    json_set(v, "status", json_new_string(status_name(status)));
+    json_set(v, "status", json_new_string(name));
     json_set(v, "detail", json_new_string(detail));
     json_set(v, "retryable", json_new_bool(retryable));
     buf_init(&b, ERROR_ENTRY_MAX - 1);
@@ -38,10 +33,30 @@ void error_entry(char out[ERROR_ENTRY_MAX], int attempt, enum status status, boo
         char at[40];
         json_time_text(time_unix_us(), at);
         snprintf(out, ERROR_ENTRY_MAX, "{\"attempt\":%d,\"at\":\"%s\",\"status\":\"%s\",\"detail\":\"\",\"retryable\":%s}",
-                 attempt, at, status_name(status), retryable ? "true" : "false");
+                 attempt, at, name, retryable ? "true" : "false");
     }
     buf_fini(&b);
     json_free(v);
+}
+
+void error_entry(char out[ERROR_ENTRY_MAX], int attempt, enum status status, bool retryable, const char *fmt, ...)
+{
+    char detail[ERROR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    write_entry(out, attempt, status_name(status), retryable, detail);
+}
+
+void error_entry_named(char out[ERROR_ENTRY_MAX], int attempt, const char *name, bool retryable, const char *fmt, ...)
+{
+    char detail[ERROR_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    write_entry(out, attempt, name, retryable, detail);
 }
 
 int64_t backoff_us(int64_t base_us, int attempt, double jitter)
@@ -96,6 +111,16 @@ static enum status result_text(const struct job_kind *kind, const void *result, 
     return s == STATUS_OK ? buf_append(out, "", 1, e) : s;
 }
 
+/* A job that was told to pass over bad files, and did. */
+static bool is_partial(const struct job_kind *kind, const void *result)
+{
+    const struct field *f = field_find(kind->result_fields, "files_skipped");
+    int64_t n = 0;
+    if (f && f->kind == FIELD_KIND_I64)
+        memcpy(&n, (const char *)result + f->offset, sizeof n);
+    return n > 0;
+}
+
 static enum status finish(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
                           struct buf *text, struct error *e)
 {
@@ -106,6 +131,7 @@ static enum status finish(struct job_run *run, struct job_ctx *ctx, const struct
     field_defaults(kind->result_fields, result);
     run->n_published = 0;
     TRY(kind->finish(ctx, spec, result, e));
+    run->partial = is_partial(kind, result);
     TRY(result_text(kind, result, text, e));
     arena_reset(ctx->arena);
     TRY(run_check_stop(run, e));
@@ -159,17 +185,18 @@ static void end_cancelled(struct job_run *run)
     }
 }
 
-static void end_failed(struct job_run *run, enum status status, const struct error *why)
+/* The attempt failed: the job waits for its next one, or that was the last.  `name`: of the error. */
+static void end_attempt(struct job_run *run, const char *name, bool retryable, const char *why)
 {
     char entry[ERROR_ENTRY_MAX], upstream[ERROR_ENTRY_MAX];
     const struct job_claim *claim = run->claim;
     struct jobs *j = run->jobs;
     struct error e;
     enum status s;
-    bool again = status_retryable(status) && claim->attempt < claim->max_attempts;
+    bool again = retryable && claim->attempt < claim->max_attempts;
     struct rng r = rng_stream((uint64_t)claim->created_us, (uint64_t)claim->attempt);
     int64_t run_at_us = again ? time_unix_us() + backoff_us(j->retry_base_us, claim->attempt, rng_f64(&r)) : -1;
-    error_entry(entry, claim->attempt, status, status_retryable(status), "%s", why->text);
+    error_entry_named(entry, claim->attempt, name, retryable, "%s", why);
     error_entry(upstream, 0, STATUS_CANCELLED, false, "upstream: job %s failed", claim->id);
     undo_publications(run);
     UNTIL_WRITTEN(j, s, &e, store_job_fail(j->store, claim->id, run->token, run_at_us, entry, upstream, &e));
@@ -178,7 +205,20 @@ static void end_failed(struct job_run *run, enum status status, const struct err
     if (s == STATUS_OK)
         engine_count(j, again ? JOB_RETRYABLE : JOB_DISCARDED);
     log_line(LOG_WARN, "job %s (%s): attempt %d of %d failed: %s", claim->id, claim->kind, claim->attempt,
-             claim->max_attempts, why->text);
+             claim->max_attempts, why);
+}
+
+static void end_failed(struct job_run *run, enum status status, const struct error *why)
+{
+    end_attempt(run, status_name(status), status_retryable(status), why->text);
+}
+
+/* What is committed stays, so that the next attempt gets further. */
+static void end_timed_out(struct job_run *run)
+{
+    char why[120];
+    snprintf(why, sizeof why, "ran longer than its timeout_seconds of %lld", (long long)(run->claim->timeout_us / 1000000));
+    end_attempt(run, "TIMEOUT", true, why);
 }
 
 static void end_interrupted(struct job_run *run)
@@ -206,12 +246,12 @@ static void tell_published(struct job_run *run)
         fn(ctx, run->published[i].kind, run->published[i].id);
 }
 
-static void end_completed(struct job_run *run, const char *result)
+static void end_completed(struct job_run *run, const struct job_completion *how)
 {
     struct jobs *j = run->jobs;
     struct error e;
     enum status s;
-    UNTIL_WRITTEN(j, s, &e, store_job_complete(j->store, run->claim->id, run->token, result, &e));
+    UNTIL_WRITTEN(j, s, &e, store_job_complete(j->store, run->claim->id, run->token, how, &e));
     if (s == STATUS_CANCELLED)
         return end_cancelled(run);
     if (s != STATUS_OK && !status_retryable(s))
@@ -269,7 +309,8 @@ void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
     buf_init(&result, RESULT_MAX);
     check(pthread_mutex_init(&run.lock, NULL) == 0);
     engine_work_dir(j, claim->id, run.work_dir);
-    log_line(LOG_INFO, "job %s (%s): attempt %d", claim->id, claim->kind, claim->attempt);
+    log_line(LOG_INFO, "job %s (%s): attempt %d%s%s", claim->id, claim->kind, claim->attempt,
+             claim->traceparent ? " trace " : "", claim->traceparent ? claim->traceparent : "");
 
     enum status s = run_to_result(&run, &spec_arena, &unit_arena, &result, &e);
     if (live_flush(j, w, 1, false, &ignored) != STATUS_OK)
@@ -279,7 +320,9 @@ void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
     if (stop & (STOP_CANCEL | STOP_LOST))
         end_cancelled(&run);
     else if (s == STATUS_OK)
-        end_completed(&run, (const char *)result.data);
+        end_completed(&run, &(struct job_completion){(const char *)result.data, run.partial});
+    else if ((stop & STOP_TIMEOUT) && s == STATUS_CANCELLED)
+        end_timed_out(&run);
     else if ((stop & STOP_INTERRUPT) && s == STATUS_CANCELLED)
         end_interrupted(&run);
     else

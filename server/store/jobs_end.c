@@ -39,11 +39,24 @@ enum status jobs_cancel_dependents(struct db *db, const char *id, const char *er
                   db_text(id), db_text(error), db_i64(time_unix_us()));
 }
 
+enum status jobs_release_dependents(struct db *db, const char *id, int64_t now_us, struct error *e)
+{
+    return DB_RUN(db, NULL, e,
+                  "UPDATE jobs SET state = CASE WHEN run_at_us > ?2 THEN 'scheduled' ELSE 'available' END,"
+                  " run_at_us = max(run_at_us, ?2) WHERE state = 'pending'"
+                  " AND id IN (SELECT job_id FROM job_needs WHERE need_id = ?1)"
+                  " AND NOT EXISTS (SELECT 1 FROM job_needs n JOIN jobs up ON up.id = n.need_id"
+                  " WHERE n.job_id = jobs.id AND up.state <> 'completed')",
+                  db_text(id), db_i64(now_us));
+}
+
 /* ---- completed ----------------------------------------------------------------------------------------------------- */
 
 struct ending {
-    const char *id, *token, *result, *error, *upstream_error;
+    const char *id, *token, *error, *upstream_error;
+    const struct job_completion *how;
     int64_t run_at_us;
+    bool forced;
 };
 
 static enum status publish_all(struct db *db, const char *id, int64_t now_us, struct error *e)
@@ -62,25 +75,22 @@ static enum status complete(struct store *s, void *ctx, struct error *e)
     struct db *db = &s->writer;
     int64_t n_changed = 0, now_us = time_unix_us();
     TRY(DB_RUN(db, &n_changed, e,
-               "UPDATE jobs SET state = 'completed', result = ?3, finished_us = ?4, fraction = 1, crashes = 0, " NOT_HELD
-               " WHERE id = ?1 AND lease_token = ?2 AND state = 'running'",
-               db_text(x->id), db_text(x->token), db_text(x->result), db_i64(now_us)));
+               "UPDATE jobs SET state = 'completed', result = ?3, finished_us = ?4, outcome = ?5, fraction = 1, crashes = 0, "
+               NOT_HELD " WHERE id = ?1 AND lease_token = ?2 AND state = 'running'",
+               db_text(x->id), db_text(x->token), db_text(x->how->result), db_i64(now_us),
+               db_text(x->how->partial ? "partial" : "ok")));
     if (n_changed == 0)
         return jobs_lost(x->id, e);
     TRY(publish_all(db, x->id, now_us, e));
     TRY(DB_RUN(db, NULL, e, "DELETE FROM job_publications WHERE job_id = ?1", db_text(x->id)));
     TRY(jobs_forget_units(db, x->id, e));
-    return DB_RUN(db, NULL, e,
-                  "UPDATE jobs SET state = 'available', run_at_us = ?2 WHERE state = 'pending'"
-                  " AND id IN (SELECT job_id FROM job_needs WHERE need_id = ?1)"
-                  " AND NOT EXISTS (SELECT 1 FROM job_needs n JOIN jobs up ON up.id = n.need_id"
-                  " WHERE n.job_id = jobs.id AND up.state <> 'completed')",
-                  db_text(x->id), db_i64(now_us));
+    return jobs_release_dependents(db, x->id, now_us, e);
 }
 
-enum status store_job_complete(struct store *s, const char *id, const char *token, const char *result, struct error *e)
+enum status store_job_complete(struct store *s, const char *id, const char *token, const struct job_completion *how,
+                               struct error *e)
 {
-    return store_write(s, complete, &(struct ending){.id = id, .token = token, .result = result}, e);
+    return store_write(s, complete, &(struct ending){.id = id, .token = token, .how = how}, e);
 }
 
 /* ---- failed, interrupted, cancelled ---------------------------------------------------------------------------------- */
@@ -128,9 +138,9 @@ static enum status end_cancelled(struct store *s, void *ctx, struct error *e)
     const struct ending *x = ctx;
     int64_t n_changed = 0;
     TRY(DB_RUN(&s->writer, &n_changed, e,
-               "UPDATE jobs SET state = 'cancelled', cancel_reason = 'user', finished_us = ?3, " NOT_HELD ", errors = "
-               ERRORS_WITH("?4") " WHERE id = ?1 AND lease_token = ?2",
-               db_text(x->id), db_text(x->token), db_i64(time_unix_us()), db_text(x->error)));
+               "UPDATE jobs SET state = 'cancelled', cancel_reason = 'user', finished_us = ?3, forced = ?5, " NOT_HELD
+               ", errors = " ERRORS_WITH("?4") " WHERE id = ?1 AND lease_token = ?2",
+               db_text(x->id), db_text(x->token), db_i64(time_unix_us()), db_text(x->error), db_i64(x->forced)));
     if (n_changed == 0)
         return jobs_lost(x->id, e);
     TRY(jobs_forget_units(&s->writer, x->id, e));
@@ -141,6 +151,13 @@ enum status store_job_cancelled(struct store *s, const char *id, const char *tok
                                 const char *upstream_error, struct error *e)
 {
     struct ending x = {.id = id, .token = token, .error = error, .upstream_error = upstream_error};
+    return store_write(s, end_cancelled, &x, e);
+}
+
+enum status store_job_cancelled_forced(struct store *s, const char *id, const char *token, const char *error,
+                                       const char *upstream_error, struct error *e)
+{
+    struct ending x = {.id = id, .token = token, .error = error, .upstream_error = upstream_error, .forced = true};
     return store_write(s, end_cancelled, &x, e);
 }
 
@@ -260,7 +277,7 @@ static enum status retry(struct store *s, void *ctx, struct error *e)
     x->state = n_unmet ? JOB_PENDING : JOB_AVAILABLE;
     TRY(DB_RUN(db, NULL, e,
                "UPDATE jobs SET state = ?2, run_at_us = ?3, finished_us = NULL, cancel_reason = NULL, cancel_at_us = NULL,"
-               " crashes = 0, max_attempts = max(max_attempts, attempt + 1) WHERE id = ?1",
+               " forced = 0, outcome = NULL, crashes = 0, max_attempts = max(max_attempts, attempt + 1) WHERE id = ?1",
                db_text(x->id), db_text(job_state_name(x->state)), db_i64(time_unix_us())));
     return revive_dependents(db, x->id, e);
 }

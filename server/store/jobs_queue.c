@@ -19,10 +19,22 @@ static enum status insert_job(struct db *db, const struct job_new *job, int64_t 
 {
     return DB_RUN(db, NULL, e,
                   "INSERT INTO jobs (id, kind, state, spec, spec_sha256, pipeline_id, step, needs, tags, priority,"
-                  " max_attempts, created_us, run_at_us) VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11)",
+                  " max_attempts, created_us, run_at_us, queue, timeout_us, traceparent, tracestate, cache_mode, verify_of)"
+                  " VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, max(?11, ?12), ?13, ?14, ?15, ?16, ?17,"
+                  " ?18)",
                   db_text(job->id), db_text(job->kind), db_text(job->spec), db_text(job->spec_sha256),
                   db_text(job->pipeline_id), db_text(job->step), db_text(job->needs), db_text(job->tags),
-                  db_i64(job->priority), db_i64(job->max_attempts), db_i64(job->created_us ? job->created_us : now_us));
+                  db_i64(job->priority), db_i64(job->max_attempts), db_i64(job->created_us ? job->created_us : now_us),
+                  db_i64(job->run_at_us), db_text(job->queue ? job->queue : job->kind),
+                  job->timeout_us ? db_i64(job->timeout_us) : db_text(NULL), db_text(job->traceparent),
+                  db_text(job->tracestate), db_text(job->cache_off ? "off" : NULL), db_text(job->verify_of));
+}
+
+enum status jobs_set_tags(struct db *db, const char *id, const char *tags, struct error *e)
+{
+    TRY(DB_RUN(db, NULL, e, "DELETE FROM job_tags WHERE job_id = ?1", db_text(id)));
+    return DB_RUN(db, NULL, e, "INSERT OR IGNORE INTO job_tags (tag, job_id) SELECT value, ?1 FROM json_each(?2)",
+                  db_text(id), db_text(tags));
 }
 
 static enum status insert_record(struct db *db, const struct submit_record *r, struct error *e)
@@ -43,14 +55,18 @@ static enum status insert_all(struct store *s, void *ctx, struct error *e)
     for (size_t i = 0; i < in->n; i++)
         TRY(insert_job(db, &in->jobs[i], now_us, e));
     for (size_t i = 0; i < in->n; i++)
+        if (in->jobs[i].tags)
+            TRY(jobs_set_tags(db, in->jobs[i].id, in->jobs[i].tags, e));
+    for (size_t i = 0; i < in->n; i++)
         if (in->jobs[i].needs)
             TRY(DB_RUN(db, NULL, e, "INSERT INTO job_needs SELECT DISTINCT ?1, value FROM json_each(?2)",
                        db_text(in->jobs[i].id), db_text(in->jobs[i].needs)));
     for (size_t i = 0; i < in->n; i++)
         TRY(DB_RUN(db, NULL, e,
-                   "UPDATE jobs SET state = 'available' WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM job_needs n"
-                   " JOIN jobs up ON up.id = n.need_id WHERE n.job_id = ?1 AND up.state <> 'completed')",
-                   db_text(in->jobs[i].id)));
+                   "UPDATE jobs SET state = CASE WHEN run_at_us > ?2 THEN 'scheduled' ELSE 'available' END WHERE id = ?1"
+                   " AND NOT EXISTS (SELECT 1 FROM job_needs n JOIN jobs up ON up.id = n.need_id WHERE n.job_id = ?1"
+                   " AND up.state <> 'completed')",
+                   db_text(in->jobs[i].id), db_i64(now_us)));
     return in->record ? insert_record(db, in->record, e) : STATUS_OK;
 }
 
@@ -111,8 +127,10 @@ static enum status pick(struct db *db, struct claim *c, struct error *e)
 {
     struct db_rows r;
     TRY(DB_QUERY(db, c->a, &r, e,
-                 "SELECT id, kind, spec, pipeline_id, step, attempt, max_attempts, crashes, created_us FROM jobs"
-                 " WHERE state = 'available' ORDER BY priority, id LIMIT 1"));
+                 "SELECT id, kind, spec, pipeline_id, step, attempt, max_attempts, crashes, created_us, timeout_us,"
+                 " traceparent, cache_mode, verify_of FROM jobs WHERE state = 'available' AND queue NOT IN"
+                 " (SELECT name FROM queues q WHERE paused OR (SELECT count(*) FROM jobs r WHERE r.queue = q.name"
+                 " AND r.state IN ('running', 'cancelling')) >= concurrency) ORDER BY priority, id LIMIT 1"));
     TRY(db_rows_next(&r, &c->found, e));
     if (!c->found)
         return STATUS_OK;
@@ -126,6 +144,10 @@ static enum status pick(struct db *db, struct claim *c, struct error *e)
     out->max_attempts = (int)db_column_i64(&r);
     out->crashes = (int)db_column_i64(&r);
     out->created_us = db_column_i64(&r);
+    out->timeout_us = db_column_i64(&r);
+    out->traceparent = db_column_text(&r);
+    out->cache_off = db_column_text(&r) != NULL;
+    out->verify_of = db_column_text(&r);
     out->suspect = out->crashes >= STORE_CRASHES_MAX - 1;
     bool no_memory = r.no_memory;
     db_rows_end(&r);

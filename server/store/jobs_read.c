@@ -72,6 +72,17 @@ void store_job_columns(struct db_rows *r, struct job_row *out)
     out->cancel_requested = db_column_i64(r) != 0;
     out->run_build = db_column_text(r);
     out->run_threads = db_column_i64(r);
+    out->queue = db_column_text(r);
+    out->revision = db_column_i64(r);
+    out->timeout_us = db_column_i64(r);
+    out->outcome = db_column_text(r);
+    out->forced = db_column_i64(r) != 0;
+    out->traceparent = db_column_text(r);
+    out->tracestate = db_column_text(r);
+    out->cache_off = db_column_text(r) != NULL;
+    out->reused_from = db_column_text(r);
+    out->verify_of = db_column_text(r);
+    out->verification = db_column_text(r);
 }
 
 /* All rows of a query into an arena array. */
@@ -127,10 +138,14 @@ enum status store_jobs_list(struct store *s, struct arena *a, const struct job_f
     enum status st = store_jobs_query(
         db, a,
         "SELECT " JOB_COLUMNS " FROM jobs WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR state = ?2)"
-        " AND (?3 IS NULL OR pipeline_id = ?3) AND (?4 IS NULL OR id < ?4) ORDER BY id DESC LIMIT ?5",
+        " AND (?3 IS NULL OR pipeline_id = ?3) AND (?4 IS NULL OR id < ?4)"
+        " AND (?5 IS NULL OR id IN (SELECT job_id FROM job_tags WHERE tag = ?5)) AND (?6 IS NULL OR queue = ?6)"
+        " AND (?7 = 0 OR created_us > ?7) AND (?8 = 0 OR created_us <= ?8) ORDER BY id DESC LIMIT ?9",
         (struct db_value[]){db_text(filter->kind), db_text(filter->state), db_text(filter->pipeline_id),
-                            db_text(filter->before), db_i64((int64_t)filter->limit)},
-        5, rows, n, e);
+                            db_text(filter->before), db_text(filter->tag), db_text(filter->queue),
+                            db_i64(filter->created_after_us), db_i64(filter->created_before_us),
+                            db_i64((int64_t)filter->limit)},
+        9, rows, n, e);
     store_reader_release(s, db);
     return st;
 }

@@ -10,7 +10,8 @@
 #define JOB_COLUMNS \
     "id, kind, state, spec, spec_sha256, result, errors, pipeline_id, step, needs, tags, priority, attempt, max_attempts," \
     " created_us, run_at_us, started_us, finished_us, worker, lease_expires_us, checkpoint_us, phase, unit, message," \
-    " done, total, fraction, rate_per_second, cancel_at_us, run_build, run_threads"
+    " done, total, fraction, rate_per_second, cancel_at_us, run_build, run_threads, queue, revision,"\
+    " timeout_us, outcome, forced, traceparent, tracestate, cache_mode, reused_from, verify_of, verification"
 
 void store_job_columns(struct db_rows *r, struct job_row *out);
 /* All rows of "SELECT JOB_COLUMNS ..." into an arena array. */

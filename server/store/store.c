@@ -203,3 +203,12 @@ enum status store_backup(struct store *s, const char *path, struct error *e)
     db_close(&db);
     return st;
 }
+
+enum status store_check_file(const char *path, struct error *e)
+{
+    struct db db = {0};
+    int rc = sqlite3_open_v2(path, &db.handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL);
+    enum status st = rc == SQLITE_OK ? check_pages(&db, e) : db_error(&db, rc, "opening a copy", e);
+    db_close(&db);
+    return st == STATUS_OK ? st : error_wrap(e, "the copy");
+}

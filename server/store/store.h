@@ -23,6 +23,9 @@ int store_schema_version(const struct store *s);
 /* A consistent copy of the data base as a new file, while work goes on.  CONFLICT when the file exists. */
 enum status store_backup(struct store *s, const char *path, struct error *e) MUST_USE;
 
+/* Whether a file is a whole data base of ours (every page is read): FORMAT, UNSUPPORTED, IO. */
+enum status store_check_file(const char *path, struct error *e) MUST_USE;
+
 /* Typed, time-sortable id: "job_01J..." (ULID, Crockford base 32, monotonic within the process). */
 void store_new_id(const char *prefix, char out[40]);
 /* The n-th id that belongs to id `of`: always the same one, and sorted by time as `of` is. */
@@ -59,14 +62,28 @@ struct job_row {
     bool cancel_requested;
     const char *run_build;             /* of the last attempt; NULL before the first */
     int64_t run_threads;               /* 0 before the first */
+    const char *queue;
+    int64_t revision;                  /* counts what people changed: store_job_patch */
+    int64_t timeout_us;                /* of an attempt; 0: none */
+    const char *outcome;               /* "ok", "partial" when completed, else NULL */
+    bool forced;                       /* cancelled without having stopped in time */
+    const char *traceparent, *tracestate;
+    bool cache_off;
+    const char *reused_from, *verify_of, *verification;                /* see store_jobs.h; verification: JSON text */
 };
 
 struct job_new {
     const char *id, *kind, *spec, *spec_sha256, *pipeline_id, *step, *needs, *tags;
     int priority, max_attempts;
     int64_t created_us;                /* 0: now */
+    const char *queue;                 /* NULL: the kind's */
+    int64_t run_at_us;                 /* not before; 0: at once */
+    int64_t timeout_us;                /* 0: none */
+    const char *traceparent, *tracestate;
+    bool cache_off;
+    const char *verify_of;             /* the job that this one runs again to compare; else NULL */
 };
-/* All or none, in one transaction; with unmet needs a job is pending, else available. */
+/* All or none, in one transaction; with unmet needs a job is pending, before its time scheduled, else available. */
 enum status store_jobs_insert(struct store *s, const struct job_new *jobs, size_t n, struct error *e) MUST_USE;
 /* What a submission under a key of its client's was answered; kept for SUBMIT_ANSWER_US. */
 #define SUBMIT_ANSWER_US (24 * 3600 * 1000000LL)
@@ -81,10 +98,43 @@ enum status store_jobs_insert_answered(struct store *s, const struct job_new *jo
 enum status store_submit_record_find(struct store *s, struct arena *a, const char *route, const char *key, int64_t now_us,
                                      struct submit_record *out, bool *found, struct error *e) MUST_USE;
 enum status store_job_get(struct store *s, struct arena *a, const char *id, struct job_row *out, struct error *e) MUST_USE;
-/* Newest first; `state`, `kind`, `pipeline_id` filter when not NULL; rows older than id `before` when not NULL. */
-struct job_filter { const char *kind, *state, *pipeline_id, *before; size_t limit; };
+/* Newest first; texts filter when not NULL, times when not 0; rows older than id `before` when not NULL. */
+struct job_filter {
+    const char *kind, *state, *pipeline_id, *tag, *queue, *before;
+    int64_t created_after_us, created_before_us;       /* > and <= */
+    size_t limit;
+};
 enum status store_jobs_list(struct store *s, struct arena *a, const struct job_filter *filter, struct job_row **rows,
                             size_t *n, struct error *e) MUST_USE;
+/* What people change of a job that waits.  CONFLICT in other states, NOTFOUND; *stale: `revision` and `state` are not
+ * what they are now, nothing is changed.  run_at_us in the past or 0: at once. */
+struct job_patch {
+    bool set_priority, set_tags, set_run_at;
+    int priority;
+    const char *tags;                  /* JSON array text or NULL */
+    int64_t run_at_us;
+};
+enum status store_job_patch(struct store *s, const char *id, int64_t revision, enum job_state state,
+                            const struct job_patch *patch, bool *stale, struct error *e) MUST_USE;
+
+/* Queues hold jobs back: at most `concurrency` of a queue run at the same time, none is taken from a paused one.  A queue
+ * that nobody has changed is unlimited, not paused, of revision 0, and need not have jobs. */
+enum { QUEUE_NAME_MAX = 40 };
+struct queue_row {
+    const char *name;
+    int64_t concurrency;               /* -1: no limit */
+    bool paused;
+    int64_t revision, changed_us;      /* 0, 0: never changed */
+    int64_t n_waiting, n_running;      /* waiting: pending, scheduled, available, retryable; lists only */
+};
+bool queue_name_ok(const char *name);  /* 1 to QUEUE_NAME_MAX letters, digits, '_', '-' */
+enum status store_queue_get(struct store *s, struct arena *a, const char *name, struct queue_row *out,
+                            struct error *e) MUST_USE;
+/* Those that somebody changed, and those that have jobs that are not final; by name. */
+enum status store_queues_list(struct store *s, struct arena *a, struct queue_row **rows, size_t *n, struct error *e) MUST_USE;
+/* Sets concurrency and paused of row->name when its revision is still row->revision, else *stale. */
+enum status store_queue_set(struct store *s, const struct queue_row *row, bool *stale, struct error *e) MUST_USE;
+
 struct job_count { const char *kind; enum job_state state; int64_t n; };
 enum status store_jobs_count(struct store *s, struct arena *a, struct job_count **rows, size_t *n, struct error *e) MUST_USE;
 /* What a job reported along the way (loss by epoch), by key, then step; `key` filters when not NULL. */

@@ -21,12 +21,14 @@ struct job_claim_request {
 struct job_claim {
     const char *id, *kind, *spec, *pipeline_id, *step;
     int attempt, max_attempts, crashes;
-    int64_t created_us;
+    int64_t created_us, timeout_us;    /* timeout of this attempt; 0: none */
+    const char *traceparent, *verify_of;
+    bool cache_off;
     bool suspect;                      /* one more crash ends it: it runs alone, so that it takes nobody with it */
 };
 /* What all claims from now on write into their jobs; `build_id` outlives the store.  Before the first claim. */
 void store_stamp(struct store *s, const char *build_id, int64_t threads);
-/* The first available job in order of priority, then age.  *found false: there is none (or the first is suspect and the
+/* The first available job in order of priority, then age, of a queue that is neither paused nor at its limit.  *found false: there is none (or the first is suspect and the
  * caller not alone); *next_us is then when the next backoff ends, 0 for never. */
 enum status store_job_claim(struct store *s, struct arena *a, const struct job_claim_request *request,
                             struct job_claim *out, bool *found, int64_t *next_us, struct error *e) MUST_USE;
@@ -98,7 +100,11 @@ enum status store_publications_clear(struct store *s, const char *job_id, struct
 
 /* The job is completed with its result, its publications are artifacts, dependents whose needs are now met are
  * available: one transaction.  Lost also when a cancel came first. */
-enum status store_job_complete(struct store *s, const char *id, const char *token, const char *result,
+struct job_completion {
+    const char *result;                /* JSON text */
+    bool partial;                      /* something was left out, as the job was told it may be */
+};
+enum status store_job_complete(struct store *s, const char *id, const char *token, const struct job_completion *how,
                                struct error *e) MUST_USE;
 /* Back to retryable until run_at_us, or (run_at_us < 0) discarded, its pending dependents cancelled with
  * `upstream_error`.  Errors are JSON objects.  Units, checkpoint and work folder stay for a retry. */
@@ -109,6 +115,9 @@ enum status store_job_interrupt(struct store *s, const char *id, const char *tok
 /* cancelling becomes cancelled; forgets units and checkpoint.  `error` may be NULL. */
 enum status store_job_cancelled(struct store *s, const char *id, const char *token, const char *error,
                                 const char *upstream_error, struct error *e) MUST_USE;
+/* The same of a job that does not stop: it is fenced off, and says so. */
+enum status store_job_cancelled_forced(struct store *s, const char *id, const char *token, const char *error,
+                                       const char *upstream_error, struct error *e) MUST_USE;
 
 /* ---- from outside --------------------------------------------------------------------------------------------------- */
 

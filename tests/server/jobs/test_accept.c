@@ -13,7 +13,7 @@ static struct submit_answer accept(struct fixture *f, const char *text, const ch
     struct json *body;
     char sha256[65];
     sha256_hex(text, strlen(text), sha256);
-    struct submit_key k = {"/api/v1/jobs", key, sha256};
+    struct submit_key k = {.route = "/api/v1/jobs", .key = key, .body_sha256 = sha256};
     f->problems.n = 0;
     OK(json_parse(text, strlen(text), &body, &f->e));
     OK(jobs_accept(f->j, &f->a, body, &k, &answer, &f->problems, &f->e));
@@ -27,7 +27,7 @@ static struct submit_answer accept_pipeline(struct fixture *f, const char *text,
     struct json *body;
     char sha256[65];
     sha256_hex(text, strlen(text), sha256);
-    struct submit_key k = {"/api/v1/pipelines", key, sha256};
+    struct submit_key k = {.route = "/api/v1/pipelines", .key = key, .body_sha256 = sha256};
     OK(json_parse(text, strlen(text), &body, &f->e));
     OK(jobs_accept_pipeline(f->j, &f->a, body, &k, &answer, &f->problems, &f->e));
     json_free(body);
@@ -107,7 +107,7 @@ static void test_a_refused_body_leaves_its_key_free(void **state)
     struct fixture *f = *state;
     struct submit_answer answer;
     struct json *body;
-    struct submit_key k = {"/api/v1/jobs", "k", "00"};
+    struct submit_key k = {.route = "/api/v1/jobs", .key = "k", .body_sha256 = "00"};
     start(f, 1);
     OK(json_parse("{}", 2, &body, &f->e));
     IS(jobs_accept(f->j, &f->a, body, &k, &answer, &f->problems, &f->e), STATUS_ARGUMENT);

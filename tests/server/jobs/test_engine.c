@@ -70,8 +70,9 @@ static void test_the_job_object_has_the_members_of_the_api_in_order(void **state
 {
     struct fixture *f = *state;
     static const char expected[] =
-        "id kind state outcome queue priority pipeline_id step needs tags attempt max_attempts created_at started_at "
-        "finished_at lease progress checkpoint spec spec_sha256 result errors links ";
+        "id kind state outcome queue priority pipeline_id step needs tags attempt max_attempts timeout_seconds created_at "
+        "run_at started_at finished_at lease progress checkpoint spec spec_sha256 result errors forced cache reused_from "
+        "verify_of verification traceparent links ";
     struct buf names;
     start(f, 1);
     const char *id = submit(f, "{\"kind\":\"sum\",\"spec\":{\"until_cancelled\":true},\"tags\":[\"a\",\"b\"],\"priority\":0}");
@@ -91,7 +92,7 @@ static void test_the_job_object_has_the_members_of_the_api_in_order(void **state
             fail_msg("no member %s", name);
         c += n + 1;
     }
-    assert_int_equal(json_count(v), 23);
+    assert_int_equal(json_count(v), 31);
     assert_string_equal(json_str(json_get(v, "state"), ""), "running");
     assert_int_equal(json_int(json_get(v, "priority"), -1), 0);
     assert_int_equal(json_count(json_get(v, "tags")), 2);

@@ -145,10 +145,10 @@ static void test_a_job_waits_for_all_that_it_needs(void **state)
     OK(store_jobs_insert(f->s, jobs, 3, &f->e));
     assert_state(f, "job_c", JOB_PENDING);
     assert_string_equal(claim(f, "b", "t1", true), "job_a");
-    OK(store_job_complete(f->s, "job_a", "t1", "{}", &f->e));
+    OK(store_job_complete(f->s, "job_a", "t1", &(struct job_completion){.result = "{}"}, &f->e));
     assert_state(f, "job_c", JOB_PENDING);
     assert_string_equal(claim(f, "b", "t2", true), "job_b");
-    OK(store_job_complete(f->s, "job_b", "t2", "{}", &f->e));
+    OK(store_job_complete(f->s, "job_b", "t2", &(struct job_completion){.result = "{}"}, &f->e));
     assert_state(f, "job_c", JOB_AVAILABLE);
 }
 
@@ -199,7 +199,7 @@ static void test_every_write_under_a_lost_lease_is_refused_and_changes_nothing(v
     IS(store_job_spec_set(f->s, "job_1", "theirs", "{}", "", &f->e), STATUS_CANCELLED);
     IS(store_publications_set(f->s, "job_1", "theirs", &p, 1, &f->e), STATUS_CANCELLED);
     IS(store_units_clear(f->s, "job_1", "theirs", &f->e), STATUS_CANCELLED);
-    IS(store_job_complete(f->s, "job_1", "theirs", "{}", &f->e), STATUS_CANCELLED);
+    IS(store_job_complete(f->s, "job_1", "theirs", &(struct job_completion){.result = "{}"}, &f->e), STATUS_CANCELLED);
     IS(store_job_fail(f->s, "job_1", "theirs", -1, ENTRY, UPSTREAM, &f->e), STATUS_CANCELLED);
     IS(store_job_interrupt(f->s, "job_1", "theirs", &f->e), STATUS_CANCELLED);
     IS(store_job_cancelled(f->s, "job_1", "theirs", NULL, UPSTREAM, &f->e), STATUS_CANCELLED);
@@ -250,7 +250,7 @@ static void test_units_and_checkpoints_come_back_and_end_with_the_job(void **sta
     OK(store_checkpoint_load(f->s, "job_1", &b, &found, &f->e));
     assert_true(found && b.len == sizeof blob && memcmp(b.data, blob, sizeof blob) == 0);
     assert_true(row_of(f, "job_1").checkpoint_us > 0);
-    OK(store_job_complete(f->s, "job_1", "t", "{\"a\":1}", &f->e));
+    OK(store_job_complete(f->s, "job_1", "t", &(struct job_completion){.result = "{\"a\":1}"}, &f->e));
     IS(store_unit_result(f->s, "job_1", 1, 7, &b, &f->e), STATUS_NOTFOUND);
     OK(store_checkpoint_load(f->s, "job_1", &b, &found, &f->e));
     assert_false(found);
@@ -373,7 +373,7 @@ static void test_cancel_is_idempotent_and_comes_before_completion_or_after_it(vo
     OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->changed, &f->e));
     assert_true(st == JOB_CANCELLING && !f->changed);
     assert_true(row_of(f, "job_1").cancel_requested);
-    IS(store_job_complete(f->s, "job_1", "t1", "{}", &f->e), STATUS_CANCELLED);
+    IS(store_job_complete(f->s, "job_1", "t1", &(struct job_completion){.result = "{}"}, &f->e), STATUS_CANCELLED);
     IS(store_job_fail(f->s, "job_1", "t1", -1, ENTRY, UPSTREAM, &f->e), STATUS_CANCELLED);
     IS(store_job_interrupt(f->s, "job_1", "t1", &f->e), STATUS_CANCELLED);
     OK(store_job_cancelled(f->s, "job_1", "t1", NULL, UPSTREAM, &f->e));
@@ -382,7 +382,7 @@ static void test_cancel_is_idempotent_and_comes_before_completion_or_after_it(vo
     OK(store_job_cancel(f->s, "job_1", UPSTREAM, &st, &f->changed, &f->e));
     assert_int_equal(st, JOB_CANCELLED);
     claim(f, "b", "t2", true);
-    OK(store_job_complete(f->s, "job_2", "t2", "{}", &f->e));
+    OK(store_job_complete(f->s, "job_2", "t2", &(struct job_completion){.result = "{}"}, &f->e));
     IS(store_job_cancel(f->s, "job_2", UPSTREAM, &st, &f->changed, &f->e), STATUS_CONFLICT);
     IS(store_job_retry(f->s, "job_2", &st, &f->e), STATUS_CONFLICT);
     IS(store_job_cancel(f->s, "job_9", UPSTREAM, &st, &f->changed, &f->e), STATUS_NOTFOUND);
@@ -418,7 +418,7 @@ static void test_what_a_dead_process_ran_is_rescued_once(void **state)
     assert_string_equal(row.errors, "[" ENTRY "]");
     assert_int_equal(n_committed(f, "job_1"), 1);
     assert_state(f, "job_2", JOB_CANCELLED);
-    IS(store_job_complete(f->s, "job_1", "t1", "{}", &f->e), STATUS_CANCELLED);
+    IS(store_job_complete(f->s, "job_1", "t1", &(struct job_completion){.result = "{}"}, &f->e), STATUS_CANCELLED);
 }
 
 static void test_a_job_that_kills_three_processes_without_a_unit_is_discarded(void **state)

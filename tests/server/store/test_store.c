@@ -294,7 +294,7 @@ static void publish(struct store *s, const char *kind, const char *id, const cha
         assert_int_equal(store_model_version_reserve(s, job, name, &version, &e), STATUS_OK);
     struct job_publication p = {.id = id, .kind = kind, .name = name, .sha256 = "abc", .staged = "/nowhere"};
     assert_int_equal(store_publications_set(s, job, job, &p, 1, &e), STATUS_OK);
-    assert_int_equal(store_job_complete(s, job, job, "{}", &e), STATUS_OK);
+    assert_int_equal(store_job_complete(s, job, job, &(struct job_completion){.result = "{}"}, &e), STATUS_OK);
     arena_fini(&a);
 }
 
