@@ -137,6 +137,9 @@ size_t features_reader_groups(const struct features_reader *r);
 int64_t features_reader_rows(const struct features_reader *r, size_t group);
 enum status features_read(struct features_reader *r, size_t group, bool want_rows, struct feature_rows *out,
                           struct error *e) MUST_USE;
+/* The reader of one part of a features dataset. */
+enum status dataset_features_reader(const struct dataset *d, size_t part, struct features_reader **out,
+                                    struct error *e) MUST_USE;
 /* All parts of a dataset, in order. */
 enum status dataset_read_features(const struct dataset *d, bool want_rows, struct feature_rows *out,
                                   struct error *e) MUST_USE;
@@ -170,20 +173,63 @@ struct dataset_histogram {
 enum status dataset_histogram(const struct dataset *d, enum hlf_index feature, int32_t label, bool weighted,
                               size_t n_bins, struct arena *a, struct dataset_histogram *out, struct error *e) MUST_USE;
 
-/* ---- interchange -------------------------------------------------------------------------------------------------- */
+/* ---- interchange: core/dataset/README.md ---------------------------------------------------------------------------- */
 
-/* Layouts of the published SparkDLTrigger data, with HLF_input the features scaled by the dataset's scaler and
- * encoded_label one-hot in the order of the classes:
- *   parquet   a file a part; HLF_input, encoded_label: arrays of double
- *   tfrecord  a file a part; tf.train.Example with both as float lists
- *   npy       HLF_input.npy [rows, 14], encoded_label.npy [rows, classes], weight.npy [rows], float32
- *   csv       rows.csv: class, label, weight, origin and the features as they are, not scaled
- * GRU_input (the particle sequence) is not exported. */
+/* A features dataset for other tools.  Layouts:
+ *   published  as CERN publishes SparkDLTrigger: HLF_input (the 14 features, scaled by the dataset's scaler), GRU_input
+ *              (the network's sequence: an array of arrays of 19), encoded_label (one-hot in the order of the classes)
+ *   flat       the same with GRU_input as one array, as the data prepared for the inclusive classifier
+ *   features   a column a feature, in its units; label, weight, number, entry, source
+ * Formats: parquet (arrays of double; a file a part), tfrecord (tf.train.Example with float lists, always flat; a file a
+ * part), npy (float32; a file an array; sequences that are not dense are padded with zeros to 801 rows, their lengths in
+ * GRU_length.npy), csv (always features; one file). */
 enum export_format { EXPORT_PARQUET, EXPORT_TFRECORD, EXPORT_NPY, EXPORT_CSV };
-extern const char *const export_format_names[];
-/* Writes into `folder`, which must not exist and appears when it is complete.  Fails: ARGUMENT (an events dataset),
- * CONFLICT (the folder is there), FORMAT, NOSPACE, IO, NOMEM. */
-enum status dataset_export(const struct dataset *d, enum export_format format, const char *folder,
+enum export_layout { EXPORT_PUBLISHED, EXPORT_FLAT, EXPORT_FEATURES };
+enum export_what { EXPORT_HLF, EXPORT_SEQUENCE, EXPORT_BOTH };
+enum export_compression { EXPORT_SNAPPY, EXPORT_UNCOMPRESSED, EXPORT_GZIP, EXPORT_ZSTD };
+extern const char *const export_format_names[], *const export_layout_names[], *const export_what_names[],
+    *const export_compression_names[];
+struct export_options {
+    int format, layout, what;          /* enums of these names */
+    int compression;                   /* of Parquet; the other formats are not compressed */
+};
+/* Combinations that there are not, without looking at data.  ARGUMENT. */
+enum status export_options_check(const struct export_options *o, struct error *e) MUST_USE;
+
+/* Called after each batch of rows; an error ends the export. */
+struct export_watch {
+    enum status (*rows)(void *ctx, int64_t n, struct error *e);        /* may be NULL */
+    void *ctx;
+};
+/* Exports one part of the dataset into `folder`, which exists; done again it writes the same bytes again.  Parts of csv
+ * come one behind the other: *end is where the file ends, 0 before the first.
+ * Fails: ARGUMENT (an events dataset, no rows, no particle rows where sequences are wanted), FORMAT, NOSPACE, IO, NOMEM. */
+enum status export_part(const struct dataset *d, const struct export_options *o, size_t part, const char *folder,
+                        const struct export_watch *watch, int64_t *end, struct error *e) MUST_USE;
+
+/* What the folder of an export says of itself, in a file that Spark and pandas pass over. */
+#define EXPORT_FILE "_dltrigger_export"
+struct export_file {
+    const char *file, *sha256;
+    int64_t bytes;
+};
+struct export_record {
+    const char *id, *job_id, *dataset_id, *created_at, *build_id, *recipe;
+    const char *content_sha256;        /* over the files' hashes */
+    int format, layout, what, compression;
+    int64_t rows, bytes;
+    struct field_list classes;         /* const char * */
+    struct scaler_record scaler;       /* that HLF_input was scaled with */
+    struct field_list files;           /* struct export_file */
+};
+extern const struct field export_record_fields[], export_file_fields[];
+/* After the last part: hashes the files and writes EXPORT_FILE durably.  Fills *out but for id, job_id and created_at,
+ * which the caller has set or left NULL; memory from `a`, and from `d`. */
+enum status export_finish(const struct dataset *d, const struct export_options *o, const char *folder, struct arena *a,
+                          struct export_record *out, struct error *e) MUST_USE;
+enum status export_read(struct arena *a, const char *folder, struct export_record *out, struct error *e) MUST_USE;
+/* All of it at once: into `folder`, which must not exist (CONFLICT) and appears when it is complete. */
+enum status dataset_export(const struct dataset *d, const struct export_options *o, const char *folder,
                            struct error *e) MUST_USE;
 
 /* ---- publication ---------------------------------------------------------------------------------------------- */

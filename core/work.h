@@ -1,6 +1,6 @@
 /* core/work.h
  *
- * Job kinds: what ingest, features, train and evaluate do, cut into units.  A unit is done when its host has committed
+ * Job kinds: what ingest, features, tune, train and evaluate do, cut into units.  A unit is done when its host has committed
  * its row; resume, cancel, retry and progress are that one mechanism.  The host (the daemon's scheduler, the command
  * line, a test) supplies struct job_host; a job kind never sleeps, locks, or knows HTTP, SQL or JSON. */
 #ifndef DLT_CORE_WORK_H
@@ -18,7 +18,7 @@ struct job_progress {
     const char *message;               /* "val_loss 0.2231" or NULL */
 };
 
-/* What a job produces besides its result.  `kind` "dataset", "model", "evaluation"; `staged` is a folder inside the
+/* What a job produces besides its result.  `kind` "dataset", "export", "model", "evaluation", "study"; `staged` is a folder inside the
  * job's work_dir that the host moves to its place when the job completes. */
 struct artifact {
     const char *kind, *id, *staged;
@@ -45,7 +45,7 @@ struct job_host {
      * "name@alias". */
     enum status (*resolve_artifact)(void *host, struct arena *a, const char *kind, const char *ref, const char **folder,
                                     const char **canonical, struct error *e);
-    /* The n-th id of this job with prefix "ds", "mdl", "ev": the same in every attempt. */
+    /* The n-th id of this job with prefix "ds", "mdl", "ev", "st": the same in every attempt. */
     enum status (*artifact_id)(void *host, struct arena *a, const char *prefix, int n, const char **id, struct error *e);
     /* Version number that the model will have: the same in every attempt. */
     enum status (*model_version)(void *host, const char *name, int64_t *version, struct error *e);
@@ -90,7 +90,7 @@ struct job_kind {
     enum status (*finish)(struct job_ctx *ctx, const void *spec, void *result, struct error *e);
 };
 
-/* "ingest", "features", "train", "evaluate". */
+/* "ingest", "features", "tune", "train", "evaluate". */
 extern const struct job_kind *const job_kinds[];             /* NULL-terminated */
 const struct job_kind *job_kind_find(const char *name);      /* NULL when unknown */
 
@@ -110,10 +110,21 @@ struct features_result {
     int64_t events_read, events_selected, train_events, test_events;
     struct field_list cut_flow, class_counts;
 };
+struct export_result {
+    const char *export_id, *dataset_id;
+    int64_t rows, bytes;
+    const char *content_sha256;
+    struct field_list files;           /* struct export_file */
+};
 struct train_result {
     const char *model, *model_version, *model_id, *sha256;   /* model_version: "name@3" */
     int64_t version, epochs;
-    double train_loss, val_loss;
+    double train_loss, val_loss;       /* of the epoch whose parameters the model has */
+    int64_t best_epoch;                /* that epoch, when the best one was kept; else 0 */
+    bool stopped_early;
+    const char *stop_reason;           /* NULL: all epochs were done */
+    double seconds, events_per_second;                       /* of the epochs, in all attempts */
+    int64_t parameter_bytes, optimizer_bytes, workspace_bytes, rows_bytes, packed_bytes;     /* packed: on disk */
 };
 struct evaluate_result {
     const char *evaluation_id, *model_version, *dataset_id;
@@ -121,6 +132,75 @@ struct evaluate_result {
     double loss, accuracy, auc_macro;
     struct field_list auc;             /* struct field_pair: class to AUC */
     struct field_list working_points;  /* struct working_point at 99 % signal efficiency, one a class */
+};
+
+/* ---- studies: what a tune job found ------------------------------------------------------------------------------ */
+
+/* What a trial is judged by, on the rows that its fit has not seen. */
+struct study_objective {
+    int metric, direction;             /* indices into study_metric_names, study_direction_names ("auto" first) */
+    const char *class;                 /* NULL: the mean over all (auc); the others that need one say so */
+    double at_signal_efficiency;       /* background_efficiency, background_rejection */
+};
+extern const char *const study_metric_names[], *const study_direction_names[];
+
+struct study_value {
+    double mean, error;                /* over the folds; error: standard error of the mean */
+    struct field_list folds;           /* double, by fold; NaN where there is none yet */
+};
+struct study_trial {
+    int64_t trial, rank;               /* from 0; rank 1 is the best, 0: none */
+    const char *state;                 /* waiting, running, ok, stopped (by halving), diverged, failed */
+    struct field_list point;           /* struct field_axis: what the search gave it */
+    int64_t epochs, folds_done, rung;  /* rung: the last that it has folds of */
+    double value, error;               /* of the deciding objective; NaN without all folds */
+    struct field_list objectives;      /* struct study_value, in the order of the record's objectives */
+    double train_loss, loss, accuracy; /* means */
+    double seconds;                    /* of fitting, all folds and rungs */
+    const char *message;
+};
+struct study_rung {
+    int64_t epochs, trials, kept;      /* kept: -1 until it is decided */
+};
+struct study_step {
+    int64_t trial;                     /* in order of trials: each that was better than all before it */
+    double value;
+};
+struct study_record {
+    const char *id, *job_id, *dataset_id, *model, *search, *created_at;
+    int64_t folds, seed, n_trials, n_ok, n_stopped, n_diverged, n_failed, n_fits;     /* n_fits: trials x folds */
+    struct field_list space;           /* struct field_axis */
+    struct field_list objectives;      /* struct study_objective with the direction that counts */
+    struct field_list rungs;           /* struct study_rung, of halving */
+    int64_t best_trial;                /* -1: none yet */
+    double best_value, best_error, seconds;
+    struct field_list best_point;
+    struct train_params best_params;   /* complete */
+    struct field_list importance;      /* struct field_pair: axis to the part of the variance of `value` that it explains */
+    struct field_list progress;        /* struct study_step */
+    struct field_list trials;          /* struct study_trial */
+};
+extern const struct field study_trial_fields[], study_record_fields[];
+#define STUDY_FILE "study"
+enum status study_read(struct arena *a, const char *folder, struct study_record *out, struct error *e) MUST_USE;
+/* What a tune job that has not finished knows so far.  Of the host only unit_result is called. */
+enum status study_so_far(struct arena *a, const void *tune_spec, const struct job_host *host, void *host_ctx,
+                         struct study_record *out, struct error *e) MUST_USE;
+
+struct tune_result {
+    const char *study_id, *dataset_id;
+    int64_t n_trials, n_ok, n_stopped, n_diverged, n_failed, folds, best_trial;
+    double best_value, best_error;
+    struct field_list best_point;
+    struct train_params best_params;
+    struct field_list importance;
+    struct field_list progress;
+    struct field_list top;             /* struct tune_top, the best first */
+};
+struct tune_top {
+    int64_t trial, epochs;
+    double value, error;
+    struct field_list point;
 };
 
 /* Stored in an evaluation's folder. */

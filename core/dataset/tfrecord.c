@@ -7,13 +7,38 @@
 
 #include <string.h>
 
+/* Four bits at a time: what is left of each value of the lowest four. */
+static const uint32_t remainders[16] = {
+    0x00000000, 0x105EC76F, 0x20BD8EDE, 0x30E349B1, 0x417B1DBC, 0x5125DAD3, 0x61C69362, 0x7198540D,
+    0x82F63B78, 0x92A8FC17, 0xA24BB5A6, 0xB21572C9, 0xC38D26C4, 0xD3D3E1AB, 0xE330A81A, 0xF36E6F75};
+
+#if defined(__x86_64__)
+/* The processor's own instruction; a record with a sequence has 61 kB. */
+__attribute__((target("sse4.2"))) static uint32_t crc32c_fast(const uint8_t *b, size_t n)
+{
+    uint64_t crc = 0xFFFFFFFFu, word;
+    for (; n >= sizeof word; n -= sizeof word, b += sizeof word) {
+        memcpy(&word, b, sizeof word);
+        crc = __builtin_ia32_crc32di(crc, word);
+    }
+    uint32_t low = (uint32_t)crc;
+    for (; n > 0; n--, b++)
+        low = __builtin_ia32_crc32qi(low, *b);
+    return ~low;
+}
+#endif
+
 uint32_t crc32c(const void *p, size_t n)
 {
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("sse4.2"))
+        return crc32c_fast(p, n);
+#endif
     uint32_t crc = 0xFFFFFFFFu;
     for (const uint8_t *b = p; n > 0; n--, b++) {
         crc ^= *b;
-        for (int k = 0; k < 8; k++)
-            crc = (crc >> 1) ^ (0x82F63B78u & (0u - (crc & 1)));
+        crc = (crc >> 4) ^ remainders[crc & 15];
+        crc = (crc >> 4) ^ remainders[crc & 15];
     }
     return ~crc;
 }

@@ -41,7 +41,11 @@ enum status publication_check(struct arena *a, const char *work_dir, const struc
 {
     const char *kind = artifact->kind;
     bool model = strcmp(kind, "model") == 0;
-    if (!model && strcmp(kind, "dataset") != 0 && strcmp(kind, "evaluation") != 0)
+    static const char *const others[] = {"dataset", "evaluation", "export"};
+    bool known = model;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        known |= strcmp(kind, others[i]) == 0;
+    if (!known)
         return error_set(e, STATUS_BUG, "there are no artifacts of kind %s", kind);
     if (!is_id(artifact->id) || (model && (!artifact->name || !*artifact->name)))
         return error_set(e, STATUS_BUG, "a %s is published without a proper id or name", kind);

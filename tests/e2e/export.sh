@@ -125,7 +125,7 @@ const { asyncBufferFromFile, parquetReadObjects, parquetMetadataAsync } = await 
 const { compressors } = await import('$(pwd)/tests/node_modules/hyparquet-compressors/src/index.js')
 const wanted = readFileSync('$folder/expected', 'utf8').trim().split('\n').map(l => l.split(' ').map(Number))
 let at = 0
-for (const name of readdirSync('$folder/parquet').sort()) {
+for (const name of readdirSync('$folder/parquet').filter(n => n.startsWith('part')).sort()) {
   const file = await asyncBufferFromFile('$folder/parquet/' + name)
   for (const row of await parquetReadObjects({ file, compressors })) {
     const got = [...row.HLF_input, ...row.encoded_label]
@@ -148,5 +148,89 @@ expect "events" "$(export_as "$events" npy "$folder/none")" 1
 grep -q "make features" "$folder/err" || fail "events: $(cat "$folder/err")"
 [ ! -e "$folder/none" ] && [ ! -e "$folder/none.partial" ] || fail "a failed export left something"
 expect "no such format" "$(export_as "$train" xml "$folder/none")" 2
-expect "GRU_input is refused" "$(status "$dltrigger" export "$train" --format parquet --sequences --out "$folder/none" --data-dir "$folder/data")" 1
-grep -q GRU_input "$folder/err" || fail "GRU_input: $(cat "$folder/err")"
+expect "no sequences" "$(status "$dltrigger" export "$train" --format parquet --what both --out "$folder/none" --data-dir "$folder/data")" 1
+grep -q "make features with sequences" "$folder/err" || fail "no sequences: $(cat "$folder/err")"
+expect "no table of sequences" "$(status "$dltrigger" export "$train" --format csv --what both --out "$folder/none" --data-dir "$folder/data")" 1
+
+# ---- sequences: the same 801 x 19 numbers in every format and layout --------------------------------------------------
+cat > "$folder/jobs.json" <<'JSON'
+{"name":"sequences","steps":[
+ {"id":"in","kind":"ingest","spec":{"inputs":[
+   {"path":"tests/fixtures/sample/qcd_1.root","label":"qcd"},{"path":"tests/fixtures/sample/ttbar.root","label":"tt"}]}},
+ {"id":"ft","kind":"features","needs":["in"],"spec":{"dataset":"$in.dataset_id","recipe":"sparkdltrigger-1","split":{"test":0.9}}},
+ {"id":"ex","kind":"export","needs":["ft"],"spec":{"dataset":"$ft.dataset_id","what":"both","compression":"zstd"}}]}
+JSON
+"$dltrigger" run "$folder/jobs.json" --data-dir "$folder/more" --json > "$folder/run" 2> "$folder/err" || fail "$(cat "$folder/err")"
+export=$(ls "$folder/more/exports")
+train=$(sed -n 's/^dataset_id = "\(.*\)"/\1/p' "$folder/more/exports/$export/_dltrigger_export")
+to() { out=$1; shift; expect "$out" "$(status "$dltrigger" export "$train" "$@" --out "$folder/$out" --data-dir "$folder/more")" 0; }
+to nested --format parquet --what both --compression zstd
+to flat --format parquet --what both --layout flat --compression gzip
+to records --format tfrecord --what both
+to arrays --format npy --what both
+to only --format npy --what sequence
+for file in "$folder"/nested/part-*; do
+    cmp "$file" "$folder/more/exports/$export/$(basename "$file")" || fail "the job's file is another than the command's"
+done
+echo "ok: job and command write the same files"
+cat > "$folder/sequences.py" <<'PYTHON'
+import ast, glob, struct, sys
+sys.argv.append("")
+source = open(sys.argv[1] + "/compare.py").read().split("rows = []")[0]
+exec(source)                            # the reader of records above
+rows = []
+for path in sorted(glob.glob(folder + "/records/*.tfrecord")):
+    data, at = open(path, "rb").read(), 0
+    while at < len(data):
+        length, sum_ = struct.unpack_from("<QI", data, at)
+        message = data[at + 12:at + 12 + length]
+        assert sum_ == masked(data[at:at + 8])
+        rows.append(example(message)); at += 16 + length
+assert sorted(rows[0]) == ["GRU_input", "HLF_input", "encoded_label"] and all(len(r["GRU_input"]) == 801 * 19 for r in rows)
+def npy(name):
+    raw = open(folder + "/" + name, "rb").read()
+    n, = struct.unpack("<H", raw[8:10])
+    head = ast.literal_eval(raw[10:10 + n].decode())
+    return head["shape"], raw[10 + n:]
+for name in "arrays/GRU_input.npy", "only/GRU_input.npy":
+    shape, raw = npy(name)
+    assert shape == (len(rows), 801, 19), shape
+    assert raw == b"".join(struct.pack("<15219f", *r["GRU_input"]) for r in rows), name
+assert npy("arrays/HLF_input.npy")[1] == b"".join(struct.pack("<14f", *r["HLF_input"]) for r in rows)
+# Standardised per event and column: mean 0, deviation 1 or a constant column.
+for r in rows:
+    for c in range(19):
+        column = r["GRU_input"][c::19]
+        mean = sum(column) / 801
+        square = sum((v - mean) ** 2 for v in column) / 801
+        assert abs(mean) < 1e-4 and (abs(square - 1) < 1e-3 or square < 1e-9), (c, mean, square)
+with open(folder + "/sequences", "wb") as out:
+    out.write(raw)
+print("agree", len(rows))
+PYTHON
+n=$(sed -n 's/^rows = //p' "$folder/more/exports/$export/_dltrigger_export")
+expect "records and arrays" "$(python3 "$folder/sequences.py" "$folder" 2>> "$folder/err")" "agree $n"
+if command -v node > /dev/null && [ -d tests/node_modules/hyparquet ]; then
+    cat > "$folder/sequences.mjs" <<JS
+import { readdirSync, readFileSync } from 'node:fs'
+const { asyncBufferFromFile, parquetReadObjects, parquetMetadataAsync } = await import('$(pwd)/tests/node_modules/hyparquet/src/node.js')
+const { compressors } = await import('$(pwd)/tests/node_modules/hyparquet-compressors/src/index.js')
+const raw = readFileSync('$folder/sequences'), want = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.length))
+for (const layout of ['nested', 'flat']) {
+  let at = 0
+  for (const name of readdirSync('$folder/' + layout).filter(n => n.startsWith('part')).sort()) {
+    const file = await asyncBufferFromFile('$folder/' + layout + '/' + name)
+    const leaves = (await parquetMetadataAsync(file)).schema.map(s => s.name).join('/')
+    const wanted = layout === 'nested' ? 'list/element/list/element' : 'GRU_input/list/element/encoded_label'
+    if (!leaves.includes(wanted)) throw new Error('names ' + leaves)
+    for (const row of await parquetReadObjects({ file, compressors })) {
+      if (layout === 'nested' && (row.GRU_input.length !== 801 || row.GRU_input.some(p => p.length !== 19))) throw new Error('shape')
+      for (const v of row.GRU_input.flat()) if (Math.fround(v) !== want[at++]) throw new Error(layout + ' number ' + at)
+    }
+  }
+  if (at !== want.length) throw new Error(layout + ' holds ' + at)
+}
+console.log('agree')
+JS
+    expect "Parquet with sequences" "$(node "$folder/sequences.mjs" 2>> "$folder/err")" agree
+fi

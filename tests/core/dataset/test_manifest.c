@@ -229,7 +229,7 @@ static enum status use_everything(const char *out, struct error *e)
     if (s == STATUS_OK)
         s = dataset_histogram(d, HLF_HT, -1, true, 10, &a, &h, e);
     for (int f = 0; s == STATUS_OK && export_format_names[f]; f++)
-        s = dataset_export(d, (enum export_format)f, path_in(out, export_format_names[f]), e);
+        s = dataset_export(d, &(struct export_options){.format = f}, path_in(out, export_format_names[f]), e);
     buf_fini(&b);
     arena_fini(&a);
     dataset_close(d);
