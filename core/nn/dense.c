@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { BLOCK_STEPS = 16 };
+
 static const char *const activation_names[] = {"linear", "relu", NULL};
 
 static const struct field dense_fields[] = {
@@ -63,21 +65,27 @@ static void forward(const struct layer *l, const struct layer_call *c)
     }
 }
 
+/* The gradients of the parameters are summed over BLOCK_STEPS steps at a time: a sum over lanes costs as much as one
+ * over several steps. */
 static void backward(const struct layer *l, const struct layer_call *c)
 {
-    size_t n_in = l->in[0].features, n_out = l->out.features, n_steps = layer_steps(&l->out, c);
+    size_t n_in = l->in[0].features, n_out = l->out.features, n_steps = layer_steps(&l->out, c), ld = c->ld;
     const float *w = c->params;
     if (c->d_in[0] && !c->add_in[0] && n_steps < l->out.steps)
-        memset(c->d_in[0] + n_steps * n_in * c->ld, 0, (l->out.steps - n_steps) * n_in * c->ld * sizeof *w);
-    for (size_t step = 0; step < n_steps; step++) {
-        const float *x = c->in[0] + step * n_in * c->ld, *out = c->out + step * n_out * c->ld;
-        float *d = c->d_out + step * n_out * c->ld;
+        memset(c->d_in[0] + n_steps * n_in * ld, 0, (l->out.steps - n_steps) * n_in * ld * sizeof *w);
+    for (size_t first = 0; first < n_steps; first += BLOCK_STEPS) {
+        size_t last = first + BLOCK_STEPS < n_steps ? first + BLOCK_STEPS : n_steps;
+        const float *x = c->in[0] + first * n_in * ld, *out = c->out + first * n_out * ld;
+        float *d = c->d_out + first * n_out * ld;
         if (is_relu(l))
-            c->k->relu_backward(n_out * c->ld, out, d, d);
-        c->k->dense_backward_params(n_in, n_out, c->lanes, c->ld, x, d, c->grads, c->grads + n_in * n_out);
-        if (c->d_in[0])
-            c->k->dense_backward_input(n_in, n_out, c->lanes, c->ld, w, d, c->add_in[0],
-                                       c->d_in[0] + step * n_in * c->ld);
+            c->k->relu_backward((last - first) * n_out * ld, out, d, d);
+        c->k->outer_steps(&(struct outer_steps){.n_in = n_in, .n_out = n_out, .lanes = c->lanes, .ld = ld,
+                                                .n_steps = last - first, .x = x, .d = d, .x_step = n_in * ld,
+                                                .d_step = n_out * ld, .gw = c->grads, .gw_row = n_out});
+        c->k->sum_steps(n_out, c->lanes, ld, last - first, n_out * ld, d, c->grads + n_in * n_out);
+        for (size_t step = first; c->d_in[0] && step < last; step++)
+            c->k->dense_backward_input(n_in, n_out, c->lanes, ld, w, c->d_out + step * n_out * ld, c->add_in[0],
+                                       c->d_in[0] + step * n_in * ld);
     }
 }
 

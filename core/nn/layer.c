@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-const struct layer_kind *const layer_kinds[] = {&layer_dense,   &layer_relu,      &layer_concat, &layer_gru,
-                                                &layer_lstm,    &layer_dropout,   &layer_mean_pool, NULL};
+const struct layer_kind *const layer_kinds[] = {&layer_dense,     &layer_relu,      &layer_concat,  &layer_gru,
+                                                &layer_lstm,      &layer_dropout,   &layer_mean_pool, &layer_flatten,
+                                                &layer_attention, &layer_layer_norm, &layer_add,      NULL};
 
 const struct layer_kind *layer_kind_find(const char *name)
 {

@@ -14,7 +14,7 @@
 
 #include "core/nn/kernels/kernels.h"
 
-enum { LAYER_INPUTS_MAX = 4, LAYER_WIDTH_MAX = 4096 };
+enum { LAYER_INPUTS_MAX = 8, LAYER_WIDTH_MAX = 4096, LAYER_FLAT_MAX = 1 << 16 /* numbers out of flatten */ };
 
 struct shape {
     size_t features;
@@ -52,7 +52,8 @@ struct layer_call {
     bool training;                     /* a pass that keeps state for backward */
     size_t i_layer;
     const struct noise *noise;         /* NULL: nothing is dropped */
-    float *state;                      /* what the kind asked for: scratch, kept from forward to backward */
+    float *state;                      /* what the kind asked for: kept from forward to backward */
+    float *scratch;                    /* the same, but not kept: the layers share it */
     /* Backward only.  d_out may be overwritten; it is zero in lanes that hold no row and in steps beyond a row's
      * length.  Parameter gradients are added to `grads`; input gradients are stored to d_in, or added where add_in;
      * a NULL d_in is not wanted. */
@@ -69,6 +70,7 @@ struct layer_kind {
     enum status (*shape)(struct layer *l, struct error *e);
     size_t (*n_params)(const struct layer *l);                        /* NULL: none */
     size_t (*n_state)(const struct layer *l, bool training);          /* numbers a row; NULL: none */
+    size_t (*n_scratch)(const struct layer *l, bool training);        /* numbers, however many rows; NULL: none */
     void (*init)(const struct layer *l, struct rng *r, float *params);      /* NULL with n_params */
     void (*forward)(const struct layer *l, const struct layer_call *c);
     void (*backward)(const struct layer *l, const struct layer_call *c);
@@ -78,7 +80,7 @@ extern const struct layer_kind *const layer_kinds[];          /* NULL-terminated
 const struct layer_kind *layer_kind_find(const char *name);   /* may be NULL */
 
 extern const struct layer_kind layer_dense, layer_relu, layer_concat, layer_gru, layer_lstm, layer_dropout,
-    layer_mean_pool;
+    layer_mean_pool, layer_flatten, layer_add, layer_attention, layer_layer_norm;
 
 /* Steps that the longest row of the call has; 1 for a flat shape. */
 size_t layer_steps(const struct shape *s, const struct layer_call *c);

@@ -106,6 +106,8 @@ static size_t state_numbers(const struct layer *l, bool training)
     return (n + NN_LANES - 1) / NN_LANES * NN_LANES;
 }
 
+static size_t larger(size_t a, size_t b) { return a > b ? a : b; }
+
 /* While scoring, a value's room is free again behind its last use: first fit among the values that live then. */
 struct room {
     size_t offset, size, until;        /* last layer that needs it */
@@ -154,6 +156,7 @@ static void plan_scoring(struct net *net)
         const struct layer *l = &net->node[i].layer;
         net->node[i].state_scoring = most;                    /* scratch: not shared out, none of the kinds is big */
         most += state_numbers(l, false);
+        net->scoring_scratch = larger(net->scoring_scratch, l->kind->n_scratch ? l->kind->n_scratch(l, false) : 0);
     }
     net->scoring_numbers = most;
 }
@@ -174,6 +177,7 @@ static void plan_training(struct net *net)
         const struct layer *l = &net->node[i].layer;
         net->node[i].state_training = at;
         at += state_numbers(l, true);
+        net->training_scratch = larger(net->training_scratch, l->kind->n_scratch ? l->kind->n_scratch(l, true) : 0);
     }
     net->training_numbers = at;
 }

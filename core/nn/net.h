@@ -54,6 +54,11 @@ struct pass {
 size_t pass_ld(size_t rows);
 /* Floats of working memory that a pass over up to `rows` rows needs; training keeps every value and its gradient. */
 size_t pass_work_size(const struct net *net, size_t rows, bool training);
+/* Bytes that a network takes: parameters, and working memory of a pass over up to `rows` rows (pass_work_size). */
+struct net_memory {
+    size_t params_bytes, scoring_bytes, training_bytes;
+};
+struct net_memory net_memory(const struct net *net, size_t rows);
 /* `work`: pass_work_size() floats, 64-byte aligned, finite at first; the caller's.  Uses the kernels of cpu_level(). */
 void pass_init(struct pass *p, const struct net *net, size_t rows, bool training, float *work);
 

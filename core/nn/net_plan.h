@@ -25,7 +25,8 @@ struct node {
 struct net {
     struct arena arena;
     size_t n_inputs, n_values, n_layers, n_params;            /* values: the inputs, then each layer's output */
-    size_t scoring_numbers, training_numbers;
+    size_t scoring_numbers, training_numbers;                 /* a row */
+    size_t scoring_scratch, training_scratch;                 /* behind those of the rows */
     bool finished;
     struct value value[NET_VALUES_MAX];
     struct node node[NET_VALUES_MAX];

@@ -17,7 +17,14 @@ size_t pass_ld(size_t rows)
 
 size_t pass_work_size(const struct net *net, size_t rows, bool training)
 {
-    return (training ? net->training_numbers : net->scoring_numbers) * pass_ld(training && rows == 1 ? 2 : rows);
+    size_t ld = pass_ld(training && rows == 1 ? 2 : rows);
+    return training ? net->training_numbers * ld + net->training_scratch : net->scoring_numbers * ld + net->scoring_scratch;
+}
+
+struct net_memory net_memory(const struct net *net, size_t rows)
+{
+    return (struct net_memory){net->n_params * sizeof(float), pass_work_size(net, rows, false) * sizeof(float),
+                               pass_work_size(net, rows, true) * sizeof(float)};
 }
 
 void pass_init(struct pass *p, const struct net *net, size_t rows, bool training, float *work)
@@ -76,6 +83,7 @@ static void call_init(struct layer_call *c, const struct pass *p, const struct n
     c->params = params + node->params;
     c->out = value_at(p, node->output);
     c->state = p->work + (p->training ? node->state_training : node->state_scoring) * p->ld;
+    c->scratch = p->work + (p->training ? p->net->training_numbers : p->net->scoring_numbers) * p->ld;
     for (size_t j = 0; j < node->layer.n_inputs; j++)
         c->in[j] = value_at(p, node->input[j]);
 }

@@ -431,6 +431,8 @@ static void rows_to_lanes(const float *rows, size_t stride, const uint32_t *inde
 
 #include "core/nn/kernels/recurrent.h"
 
+#include "core/nn/kernels/attention.h"
+
 const struct kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
     .dense_forward = dense_forward,
@@ -449,6 +451,11 @@ const struct kernels KERNELS_TABLE = {
     .gru_backward_gates = gru_backward_gates,
     .lstm_forward = lstm_forward,
     .lstm_backward = lstm_backward,
+    .attention_weights = attention_weights,
+    .attention_weights_backward = attention_weights_backward,
+    .scale_lanes = scale_lanes,
+    .layer_norm_forward = layer_norm_forward,
+    .layer_norm_backward = layer_norm_backward,
     .relu_forward = relu_forward,
     .relu_backward = relu_backward,
     .softmax = softmax,

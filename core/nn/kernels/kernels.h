@@ -49,6 +49,13 @@ struct recurrent_step {
     float step;                        /* ... whose number is this: a lane goes on where length > step */
 };
 
+/* Layer norm of one step: gamma [n_features], x [n_features][ld]. */
+struct layer_norm_step {
+    size_t n_features, lanes, ld;
+    const float *gamma, *x;
+    float epsilon;
+};
+
 struct kernels {
     const char *name;
 
@@ -106,6 +113,18 @@ struct kernels {
 
     void (*relu_forward)(size_t n, const float *x, float *out);                 /* n floats; in place allowed */
     void (*relu_backward)(size_t n, const float *out, const float *d, float *d_x);     /* d_x = out > 0 ? d : 0 */
+
+    /* Attention: scores [n_keys][ld] become e^(score - largest), of which inverse[lane] is 1 / sum.  Backward: with
+     * weights that sum to 1, d, their gradient, becomes that of the scores: weight (d - sum of weight d). */
+    void (*attention_weights)(size_t n_keys, size_t lanes, size_t ld, float *scores, float *inverse);
+    void (*attention_weights_backward)(size_t n_keys, size_t lanes, size_t ld, const float *weights, float *d);
+    void (*scale_lanes)(size_t n, size_t lanes, size_t ld, const float *factor, float *x);     /* x(i, r) *= factor[r] */
+
+    /* out = gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each lane.  Backward stores d_x (or
+     * adds to it; NULL: not wanted) and adds to sums [2 n_features][NN_LANES] what a lane's rows give to the gradients
+     * of gamma, then beta. */
+    void (*layer_norm_forward)(const struct layer_norm_step *s, const float *beta, float *out);
+    void (*layer_norm_backward)(const struct layer_norm_step *s, const float *d, bool add, float *d_x, float *sums);
 
     /* Probabilities from logits, both [n_classes][ld]; in place allowed.  Never zero: at least e^-87 / n_classes. */
     void (*softmax)(size_t n_classes, size_t lanes, size_t ld, const float *logits, float *out);

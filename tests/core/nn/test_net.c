@@ -175,7 +175,7 @@ static void test_what_does_not_fit_is_refused_by_name(void **state)
     (void)state;
     struct error e;
     struct net *net;
-    size_t value, none[] = {0, 0, 0, 0, 0};
+    size_t value, none[LAYER_INPUTS_MAX + 1] = {0};
     struct dense_config wide = {LAYER_WIDTH_MAX + 1, 0}, strange = {3, 7}, good = {3, 0};
     assert_ok(net_create(&net, &e), &e);
     assert_status(net_input(net, (struct shape){0, 0}, &value, &e), STATUS_RANGE, &e);
@@ -186,7 +186,7 @@ static void test_what_does_not_fit_is_refused_by_name(void **state)
     assert_contains(e.text, "layer 1 (dense)");
     assert_status(net_add(net, "dense", &strange, &x, 1, &value, &e), STATUS_RANGE, &e);
     assert_status(net_add(net, "dense", &good, none, 0, &value, &e), STATUS_ARGUMENT, &e);
-    assert_status(net_add(net, "concat", NULL, none, 5, &value, &e), STATUS_ARGUMENT, &e);
+    assert_status(net_add(net, "concat", NULL, none, LAYER_INPUTS_MAX + 1, &value, &e), STATUS_ARGUMENT, &e);
     assert_status(net_finish(net, &e), STATUS_ARGUMENT, &e);
     net_destroy(net);
     net_destroy(NULL);

@@ -290,14 +290,13 @@ static void test_layers_refuse_what_is_not_a_sequence_or_is_one(void **state)
     (void)state;
     struct error e;
     struct gru_config gru = {5, false}, huge = {RECURRENT_UNITS_MAX + 1, false};
-    struct dropout_config dropout = {0.5};
     const struct {
         const char *kind;
         const void *config;
         size_t steps;
         enum status s;
     } cases[] = {{"gru", &gru, 0, STATUS_ARGUMENT}, {"lstm", &gru, 0, STATUS_ARGUMENT},
-                 {"mean_pool", NULL, 0, STATUS_ARGUMENT}, {"dropout", &dropout, 3, STATUS_ARGUMENT},
+                 {"mean_pool", NULL, 0, STATUS_ARGUMENT},
                  {"gru", &huge, 3, STATUS_RANGE}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct net *net;
