@@ -41,7 +41,7 @@ enum status publication_check(struct arena *a, const char *work_dir, const struc
 {
     const char *kind = artifact->kind;
     bool model = strcmp(kind, "model") == 0;
-    static const char *const others[] = {"dataset", "evaluation", "export"};
+    static const char *const others[] = {"dataset", "evaluation", "export", "study"};
     bool known = model;
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         known |= strcmp(kind, others[i]) == 0;
@@ -67,8 +67,9 @@ enum status publication_check(struct arena *a, const char *work_dir, const struc
 
 static void final_path(const struct jobs *j, const struct job_publication *p, char folder[4096], char path[4096])
 {
-    check(snprintf(folder, 4096, "%s/%ss", store_folder(j->store), p->kind) < 4096);
-    check(snprintf(path, 4096, "%s/%ss/%s", store_folder(j->store), p->kind, p->id) < 4096);
+    const char *kinds = store_kind_folder(p->kind);
+    check(snprintf(folder, 4096, "%s/%s", store_folder(j->store), kinds) < 4096);
+    check(snprintf(path, 4096, "%s/%s/%s", store_folder(j->store), kinds, p->id) < 4096);
 }
 
 /* The folder that `path` is in. */

@@ -10,9 +10,19 @@
 
 #define ARTIFACT_COLUMNS "id, kind, name, version, job_id, sha256, created_us"
 
+const char *store_kind_folder(const char *kind)
+{
+    static const char *const folders[][2] = {{"dataset", "datasets"}, {"model", "models"}, {"evaluation", "evaluations"},
+                                             {"export", "exports"}, {"study", "studies"}};
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++)
+        if (strcmp(folders[i][0], kind) == 0)
+            return folders[i][1];
+    return "others";
+}
+
 const char *store_artifact_folder(const struct store *s, struct arena *a, const char *kind, const char *id)
 {
-    return arena_printf(a, "%s/%ss/%s", s->folder, kind, id);
+    return arena_printf(a, "%s/%s/%s", s->folder, store_kind_folder(kind), id);
 }
 
 static void artifact_columns(const struct store *s, struct db_rows *r, struct artifact_row *out)

@@ -155,7 +155,9 @@ enum status store_job_inputs_list(struct store *s, struct arena *a, const char *
 
 /* ---- artifacts --------------------------------------------------------------------------------------------------- */
 
-/* Published datasets, models and evaluations.  The folder is DIR/<kind>s/<id>; details live in it. */
+/* "datasets", "models", "evaluations", "exports", "studies". */
+const char *store_kind_folder(const char *kind);
+/* Published datasets, models, evaluations, exports, studies.  The folder is DIR/<their folder>/<id>; details live in it. */
 struct artifact_row {
     const char *id, *kind, *name, *job_id, *sha256, *folder;           /* folder: absolute; evaluations: name is "model@3" */
     int64_t version;                   /* models: 1, 2, ... per name; else 0 */

@@ -150,6 +150,8 @@ static const struct job_host callbacks = {
     .publish = host_publish,
 };
 
+const struct job_host *test_host_callbacks(void) { return &callbacks; }
+
 void test_host_init(struct test_host *h, size_t threads)
 {
     *h = (struct test_host){.threads = threads, .folder = temp_folder_create()};

@@ -45,6 +45,8 @@ void test_host_new_job(struct test_host *h);
 /* Runs (or, after a stop, goes on with) the present job.  `spec` is field text; *result lies in `a`. */
 enum status test_host_run(struct test_host *h, struct arena *a, const char *kind, const char *spec, void **result,
                           struct error *e);
+/* The callbacks, to be called with the host itself. */
+const struct job_host *test_host_callbacks(void);
 const char *test_host_artifact(struct test_host *h, const char *id);
 
 #endif
