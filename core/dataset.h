@@ -81,12 +81,18 @@ enum status dataset_verify(const struct dataset *d, struct error *e) MUST_USE;
 
 /* ---- events ------------------------------------------------------------------------------------------------ */
 
+/* What is known of a part file once it is written. */
+struct part_written {
+    int64_t rows, bytes;
+    char sha256[65];
+};
+
 /* Writes events as row groups of one part file. */
 struct events_writer;
 enum status events_writer_create(const char *path, struct events_writer **out, struct error *e) MUST_USE;
 enum status events_write(struct events_writer *w, const struct event_batch *b, struct error *e) MUST_USE;
 /* Syncs and closes; the writer is gone afterwards, also on error. */
-enum status events_writer_finish(struct events_writer *w, int64_t *rows, struct error *e) MUST_USE;
+enum status events_writer_finish(struct events_writer *w, struct part_written *out, struct error *e) MUST_USE;
 void events_writer_abort(struct events_writer *w);           /* NULL allowed; unlinks the file */
 
 /* Row groups of one part of an events dataset. */
@@ -96,6 +102,8 @@ void events_reader_close(struct events_reader *r);
 size_t events_reader_groups(const struct events_reader *r);
 int64_t events_reader_rows(const struct events_reader *r, size_t group);
 enum status events_read(struct events_reader *r, size_t group, struct event_batch *out, struct error *e) MUST_USE;
+/* From now on the columns that only particle rows need (vertices, kinds and charges of tracks) are not read but zero. */
+void events_reader_without_rows(struct events_reader *r);
 
 /* ---- features ------------------------------------------------------------------------------------------------ */
 
@@ -126,7 +134,12 @@ enum status features_writer_create(const char *path, bool has_rows, bool keep, s
 /* The same for rows as a network takes them (particle_columns.prepared), one list of numbers an event. */
 enum status features_writer_create_prepared(const char *path, struct features_writer **out, struct error *e) MUST_USE;
 enum status features_write(struct features_writer *w, const struct feature_rows *f, struct error *e) MUST_USE;
+/* From now on row groups are encoded on up to `threads` threads; the bytes do not depend on it. */
+enum status features_writer_threads(struct features_writer *w, size_t threads, struct error *e) MUST_USE;
 enum status features_writer_finish(struct features_writer *w, int64_t *rows, struct error *e) MUST_USE;
+/* The same, and a description of the file; for a writer with `keep`. */
+enum status features_writer_finish_described(struct features_writer *w, struct part_written *out,
+                                             struct error *e) MUST_USE;
 void features_writer_abort(struct features_writer *w);
 
 /* A features part file by path; groups are appended to `out` as it stands. */
@@ -237,6 +250,9 @@ enum status dataset_export(const struct dataset *d, const struct export_options 
 /* Describes a finished part file: rows as given, bytes and SHA-256 read back from disk. */
 enum status dataset_part_describe(struct arena *a, const char *folder, const char *file, int64_t rows,
                                   struct dataset_part *out, struct error *e) MUST_USE;
+/* The same of a part as it was described when it was written. */
+enum status dataset_part_written(struct arena *a, const char *file, const struct part_written *written,
+                                 struct dataset_part *out, struct error *e) MUST_USE;
 /* Sorts nothing, fills rows, bytes and content_sha256 from the parts, writes folder/manifest durably. */
 enum status manifest_write(const char *folder, struct manifest *m, struct error *e) MUST_USE;
 

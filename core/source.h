@@ -45,6 +45,9 @@ enum status source_read(struct source *s, uint64_t offset, void *dst, size_t len
 /* Many ranges in one call: a remote source sends them together. */
 enum status source_read_ranges(struct source *s, const struct source_range *ranges, size_t n,
                                struct error *e) MUST_USE;
+/* IO when a local file is no longer what was opened (size, time of its last change): what was read may be of both.  A
+ * remote source notices by itself. */
+enum status source_check_unchanged(struct source *s, struct error *e) MUST_USE;
 
 /* ---- remote hosts ---------------------------------------------------------------------------------------- */
 

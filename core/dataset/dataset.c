@@ -87,6 +87,23 @@ enum status dataset_part_describe(struct arena *a, const char *folder, const cha
     return STATUS_OK;
 }
 
+enum status dataset_part_written(struct arena *a, const char *file, const struct part_written *written,
+                                 struct dataset_part *out, struct error *e)
+{
+    *out = (struct dataset_part){.rows = written->rows, .bytes = written->bytes, .source = -1};
+    out->file = arena_strdup(a, file);
+    out->sha256 = arena_strdup(a, written->sha256);
+    return out->file && out->sha256 ? STATUS_OK : error_set(e, STATUS_NOMEM, "part %s", file);
+}
+
+enum status dataset_features_reader(const struct dataset *d, size_t part, struct features_reader **out, struct error *e)
+{
+    char path[PATH_BYTES_MAX];
+    *out = NULL;
+    TRY(dataset_part_path(d, part, path, e));
+    return features_reader_open(path, out, e);
+}
+
 enum status dataset_read_features(const struct dataset *d, bool want_rows, struct feature_rows *out, struct error *e)
 {
     feature_rows_clear(out);

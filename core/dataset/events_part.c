@@ -29,7 +29,6 @@ static struct pq_column column_of(const struct event_column *c)
 
 struct events_writer {
     struct pq_writer *pq;
-    int64_t rows;
     uint64_t *offsets[OBJECT_KINDS];   /* 64-bit copies of first[], as Parquet's lists want them */
     size_t cap_events;
 };
@@ -49,7 +48,8 @@ enum status events_writer_create(const char *path, struct events_writer **out, s
     if (!w)
         return error_set(e, STATUS_NOMEM, "events writer");
     const struct pq_key_value meta[] = {{"dltrigger.kind", "events"}};
-    const struct pq_write_options options = {.codec = CODEC_SNAPPY, .adapt = true, .meta = meta, .n_meta = ARRAY_LEN(meta)};
+    const struct pq_write_options options = {.codec = CODEC_SNAPPY, .adapt = true, .describe = true, .meta = meta,
+                                             .n_meta = ARRAY_LEN(meta)};
     enum status s = pq_writer_create(path, schema, IDENTITY_COLUMNS + n, &options, &w->pq, e);
     if (s != STATUS_OK) {
         mem_free(w);
@@ -109,9 +109,7 @@ enum status events_write(struct events_writer *w, const struct event_batch *b, s
             .offsets = columns[i].kind == OBJECT_MET ? NULL : w->offsets[columns[i].kind],
         };
     }
-    TRY(pq_write_row_group(w->pq, values, e));
-    w->rows += (int64_t)n;
-    return STATUS_OK;
+    return pq_write_row_group(w->pq, values, e);
 }
 
 static void writer_free(struct events_writer *w)
@@ -121,10 +119,18 @@ static void writer_free(struct events_writer *w)
     mem_free(w);
 }
 
-enum status events_writer_finish(struct events_writer *w, int64_t *rows, struct error *e)
+enum status part_writer_finish(struct pq_writer *pq, struct part_written *out, struct error *e)
 {
-    *rows = w->rows;
-    enum status s = pq_writer_finish(w->pq, e);
+    struct pq_written written = {0};
+    TRY(pq_writer_finish_described(pq, &written, e));
+    *out = (struct part_written){.rows = written.n_rows, .bytes = written.bytes};
+    memcpy(out->sha256, written.sha256, sizeof out->sha256);
+    return STATUS_OK;
+}
+
+enum status events_writer_finish(struct events_writer *w, struct part_written *out, struct error *e)
+{
+    enum status s = part_writer_finish(w->pq, out, e);
     writer_free(w);
     return s;
 }
@@ -141,7 +147,20 @@ void events_writer_abort(struct events_writer *w)
 
 struct events_reader {
     struct part_file file;
+    bool without_rows;
 };
+
+void events_reader_without_rows(struct events_reader *r)
+{
+    r->without_rows = true;
+}
+
+/* Of tracks, selection and high-level features look at momenta alone. */
+static bool is_for_rows(const struct event_column *c)
+{
+    return c->kind == OBJECT_TRACK && c->offset != offsetof(struct object_columns, pt) &&
+           c->offset != offsetof(struct object_columns, eta) && c->offset != offsetof(struct object_columns, phi);
+}
 
 enum status events_reader_open(const struct dataset *d, size_t part, struct events_reader **out, struct error *e)
 {
@@ -223,6 +242,11 @@ enum status events_read(struct events_reader *r, size_t group, struct event_batc
     for (size_t i = 0; i < n_columns; i++) {
         const struct pq_column want = column_of(&columns[i]);
         struct pq_values v;
+        if (r->without_rows && is_for_rows(&columns[i])) {
+            const struct object_columns *o = &out->objects[columns[i].kind];
+            memset(*event_column_data(o, &columns[i]), 0, o->first[out->n_events] * sizeof(uint32_t));
+            continue;
+        }
         TRY(part_file_column(&r->file, group, &want, out->n_events, &v, e));
         TRY(adopt_offsets(out, &columns[i], i == 0 || columns[i].kind != columns[i - 1].kind, &v, e));
         memcpy(*event_column_data(&out->objects[columns[i].kind], &columns[i]), v.data,

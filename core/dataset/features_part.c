@@ -49,7 +49,8 @@ static enum status create(const char *path, bool has_rows, bool prepared, bool k
     w->has_rows = has_rows;
     w->prepared = prepared;
     const struct pq_key_value meta[] = {{"dltrigger.kind", "features"}};
-    const struct pq_write_options options = {.codec = keep ? CODEC_SNAPPY : CODEC_NONE, .adapt = true, .meta = meta,
+    const struct pq_write_options options = {.codec = keep ? CODEC_SNAPPY : CODEC_NONE, .adapt = true,
+                                             .describe = keep, .meta = meta,
                                              .n_meta = ARRAY_LEN(meta)};
     enum status s = pq_writer_create(path, schema, n, &options, &w->pq, e);
     if (s != STATUS_OK) {
@@ -148,6 +149,18 @@ static void writer_free(struct features_writer *w)
         mem_free(w->wide[i]);
     mem_free(w->offsets);
     mem_free(w);
+}
+
+enum status features_writer_threads(struct features_writer *w, size_t threads, struct error *e)
+{
+    return pq_writer_threads(w->pq, threads, e);
+}
+
+enum status features_writer_finish_described(struct features_writer *w, struct part_written *out, struct error *e)
+{
+    enum status s = part_writer_finish(w->pq, out, e);
+    writer_free(w);
+    return s;
 }
 
 enum status features_writer_finish(struct features_writer *w, int64_t *rows, struct error *e)

@@ -19,6 +19,9 @@ enum status manifest_read(struct arena *a, const char *folder, struct manifest *
 
 enum status dataset_part_path(const struct dataset *d, size_t part, char out[PATH_BYTES_MAX], struct error *e) MUST_USE;
 
+/* pq_writer_finish_described in the terms of a dataset. */
+enum status part_writer_finish(struct pq_writer *pq, struct part_written *out, struct error *e) MUST_USE;
+
 /* A Parquet file opened for reading together with its source. */
 struct part_file {
     struct source *source;

@@ -56,7 +56,7 @@ static void close_https(struct source *base)
     mem_free(s);
 }
 
-static const struct source_ops https_ops = {read_https, close_https};
+static const struct source_ops https_ops = {.read_ranges = read_https, .close = close_https};
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 

@@ -450,7 +450,7 @@ static void close_cached(struct source *s)
     free_cache(c);
 }
 
-static const struct source_ops cached_ops = {read_cached, close_cached};
+static const struct source_ops cached_ops = {.read_ranges = read_cached, .close = close_cached};
 
 /* The bytes that opening has fetched anyway. */
 static void keep_head(struct range_cache *c, struct span head)

@@ -74,6 +74,11 @@ enum status source_check_cancel(const struct source_cancel *c, struct error *e)
     return STATUS_OK;
 }
 
+enum status source_check_unchanged(struct source *s, struct error *e)
+{
+    return s->ops->check_unchanged ? s->ops->check_unchanged(s, e) : STATUS_OK;
+}
+
 const char *source_name(const struct source *s) { return s->name; }
 uint64_t source_size(const struct source *s) { return s->size; }
 
@@ -128,7 +133,7 @@ static void close_memory(struct source *s)
     mem_free(s);
 }
 
-static const struct source_ops memory_ops = {read_memory, close_memory};
+static const struct source_ops memory_ops = {.read_ranges = read_memory, .close = close_memory};
 
 enum status source_open_memory(const void *data, size_t len, const char *name, struct source **out, struct error *e)
 {

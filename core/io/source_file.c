@@ -18,6 +18,7 @@
 struct file_source {
     struct source base;
     int fd;
+    struct timespec changed;           /* when it was opened; 0: of no interest */
 };
 
 static enum status read_at(int fd, uint64_t offset, void *dst, size_t len, struct error *e)
@@ -54,10 +55,26 @@ static void close_file(struct source *s)
     mem_free(s);
 }
 
-static const struct source_ops file_ops = {read_file, close_file};
+static enum status check_file(struct source *s, struct error *e)
+{
+    const struct file_source *f = (const struct file_source *)s;
+    struct stat st;
+    if (f->changed.tv_sec == 0)
+        return STATUS_OK;
+    if (fstat(f->fd, &st) != 0)
+        return error_errno(e, "%s: reading its size", s->name);
+    if ((uint64_t)st.st_size != s->size)
+        return error_set(e, STATUS_IO, "%s was changed while it was read: %" PRIu64 " bytes at first, %lld now; it may "
+                         "still be being written", s->name, s->size, (long long)st.st_size);
+    if (st.st_mtim.tv_sec != f->changed.tv_sec || st.st_mtim.tv_nsec != f->changed.tv_nsec)
+        return error_set(e, STATUS_IO, "%s was written to while it was read", s->name);
+    return STATUS_OK;
+}
+
+static const struct source_ops file_ops = {read_file, close_file, check_file};
 
 /* Opens and measures; *fd is open on OK only. */
-static enum status open_regular(const char *path, int *fd, uint64_t *size, struct error *e)
+static enum status open_regular(const char *path, int *fd, uint64_t *size, struct timespec *changed, struct error *e)
 {
     struct stat st;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -74,6 +91,7 @@ static enum status open_regular(const char *path, int *fd, uint64_t *size, struc
         return s;
     }
     *size = (uint64_t)st.st_size;
+    *changed = st.st_mtim;
     return STATUS_OK;
 }
 
@@ -101,7 +119,7 @@ enum status source_open_file(const char *path, struct source **out, struct error
         return error_set(e, STATUS_NOMEM, "no memory to open a file");
     source_set_name(&f->base, path);
     f->base.ops = &file_ops;
-    if (open_regular(path, &f->fd, &f->base.size, e) != STATUS_OK) {
+    if (open_regular(path, &f->fd, &f->base.size, &f->changed, e) != STATUS_OK) {
         (void)error_wrap(e, "%s", f->base.name);
         mem_free(f);
         return e->status;

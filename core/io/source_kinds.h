@@ -15,6 +15,7 @@ struct source_ops {
      * A remote kind joins ranges that follow each other. */
     enum status (*read_ranges)(struct source *s, const struct source_range *ranges, size_t n, struct error *e);
     void (*close)(struct source *s);         /* frees `s` with what it holds */
+    enum status (*check_unchanged)(struct source *s, struct error *e);     /* NULL: nothing to ask */
 };
 
 struct source_cancel {

@@ -367,7 +367,7 @@ static void close_xroot(struct source *base)
     mem_free(s);
 }
 
-static const struct source_ops xroot_ops = {read_xroot, close_xroot};
+static const struct source_ops xroot_ops = {.read_ranges = read_xroot, .close = close_xroot};
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 

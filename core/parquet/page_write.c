@@ -10,6 +10,16 @@ enum { PAGE_BYTES_DEFAULT = 1 << 20, LEVEL_RESERVE = 16 << 20, SAMPLE_BYTES = 32
 /* A page is the values of its rows and their levels: what a row may hold leaves room for the latter. */
 #define ROW_BYTES_MAX ((size_t)PARQUET_PAGE_BYTES_MAX - LEVEL_RESERVE)
 
+static void init_buffers(struct page_writer *w)
+{
+    buf_init(&w->rep, PARQUET_PAGE_BYTES_MAX);
+    buf_init(&w->def, PARQUET_PAGE_BYTES_MAX);
+    buf_init(&w->body, PARQUET_PAGE_BYTES_MAX);
+    buf_init(&w->packed, 2 * (size_t)PARQUET_PAGE_BYTES_MAX);
+    buf_init(&w->header, 4096);
+    dictionary_init(&w->dictionary);
+}
+
 void page_writer_init(struct page_writer *w, const struct parquet_codec *codec, const struct pq_write_options *options)
 {
     *w = (struct page_writer){.codec = codec,
@@ -18,12 +28,13 @@ void page_writer_init(struct page_writer *w, const struct parquet_codec *codec, 
                               .level = options->level,
                               .page_bytes = options->page_bytes ? options->page_bytes : PAGE_BYTES_DEFAULT,
                               .v2 = options->page_version == 2};
-    buf_init(&w->rep, PARQUET_PAGE_BYTES_MAX);
-    buf_init(&w->def, PARQUET_PAGE_BYTES_MAX);
-    buf_init(&w->body, PARQUET_PAGE_BYTES_MAX);
-    buf_init(&w->packed, 2 * (size_t)PARQUET_PAGE_BYTES_MAX);
-    buf_init(&w->header, 4096);
-    dictionary_init(&w->dictionary);
+    init_buffers(w);
+}
+
+void page_writer_init_like(struct page_writer *w, const struct page_writer *other)
+{
+    *w = *other;
+    init_buffers(w);
 }
 
 void page_writer_fini(struct page_writer *w)

@@ -21,6 +21,7 @@ struct page_writer {
 };
 
 void page_writer_init(struct page_writer *w, const struct parquet_codec *codec, const struct pq_write_options *options);
+void page_writer_init_like(struct page_writer *w, const struct page_writer *other);        /* its settings */
 void page_writer_fini(struct page_writer *w);
 
 /* Chooses how a column of a row group is stored: through the dictionary, compressed or as it is. */

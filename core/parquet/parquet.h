@@ -55,6 +55,7 @@ struct pq_write_options {
     int page_version;                  /* of data pages: 1 (also 0) or 2 */
     bool adapt;                        /* each column of a row group as suits it: 32-bit integers of few values by a
                                         * dictionary, and uncompressed where its first page would hardly shrink */
+    bool describe;                     /* hash the file while it is written */
     const struct pq_key_value *meta;   /* footer key-value metadata */
     size_t n_meta;
 };
@@ -73,6 +74,15 @@ enum status pq_write_row_group(struct pq_writer *w, const struct pq_values *colu
 /* Footer, sync, close.  The writer is gone afterwards; on error so is the file. */
 enum status pq_writer_finish(struct pq_writer *w, struct error *e) MUST_USE;
 void pq_writer_abort(struct pq_writer *w);                   /* closes and unlinks; NULL allowed */
+/* From now on the columns of a row group are encoded on up to `threads` threads, at the cost of holding the row group
+ * as it is stored.  The bytes are the same for any number. */
+enum status pq_writer_threads(struct pq_writer *w, size_t threads, struct error *e) MUST_USE;
+/* pq_writer_finish, and what was written: needs the option `describe`. */
+struct pq_written {
+    int64_t n_rows, bytes;
+    char sha256[65];                   /* of the file */
+};
+enum status pq_writer_finish_described(struct pq_writer *w, struct pq_written *out, struct error *e) MUST_USE;
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 

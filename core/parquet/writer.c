@@ -26,7 +26,11 @@ struct pq_writer {
     uint64_t offset; /* of the next byte, pending ones included */
     uint64_t written, writeback; /* given to the system; of these, on their way to the disk */
     struct buf pending;
-    struct page_writer pages;
+    struct page_writer *pages; /* one a thread */
+    size_t n_threads;
+    struct buf *encoded; /* with several threads, one a column: it in the present row group */
+    bool describe;
+    struct sha256 hash; /* of the bytes before `offset` */
     struct statistics *statistics; /* one a column */
     struct meta_chunk *chunks;
     struct buf row_groups; /* RowGroup structs, encoded */
@@ -68,12 +72,19 @@ static enum status flush_pending(struct pq_writer *w, struct error *e)
 }
 
 /* Small pieces gather, large ones go out as they are. */
-static enum status put(struct pq_writer *w, const void *p, size_t n, struct error *e)
+static enum status put_unhashed(struct pq_writer *w, const void *p, size_t n, struct error *e)
 {
     if (n > PENDING_BYTES - w->pending.len)
         TRY(flush_pending(w, e));
     w->offset += n;
     return n > PENDING_BYTES ? write_all(w, p, n, e) : buf_append(&w->pending, p, n, e);
+}
+
+static enum status put(struct pq_writer *w, const void *p, size_t n, struct error *e)
+{
+    if (w->describe)
+        sha256_update(&w->hash, p, n);
+    return put_unhashed(w, p, n, e);
 }
 
 static enum status open_file(struct pq_writer *w, struct error *e)
@@ -94,7 +105,11 @@ static void destroy(struct pq_writer *w)
 {
     if (w->fd >= 0)
         close(w->fd);
-    page_writer_fini(&w->pages);
+    for (size_t i = 0; i < w->n_threads; i++)
+        page_writer_fini(&w->pages[i]);
+    mem_free(w->pages);
+    for (size_t i = 0; w->encoded && i < w->n_columns; i++)
+        buf_fini(&w->encoded[i]);
     buf_fini(&w->pending);
     buf_fini(&w->row_groups);
     arena_fini(&w->arena);
@@ -154,7 +169,13 @@ static enum status set_up(struct pq_writer *w, const char *path, const struct pq
     if (options->page_bytes > PAGE_BYTES_MOST || options->page_version < 0 || options->page_version > 2)
         return error_set(e, STATUS_ARGUMENT, "pages of %zu bytes, version %d: at most %d, versions 1 and 2",
                          options->page_bytes, options->page_version, PAGE_BYTES_MOST);
-    page_writer_init(&w->pages, codec, options);
+    w->pages = mem_calloc(1, sizeof *w->pages);
+    if (!w->pages)
+        return error_set(e, STATUS_NOMEM, "writer");
+    w->n_threads = 1;
+    page_writer_init(&w->pages[0], codec, options);
+    w->describe = options->describe;
+    sha256_init(&w->hash);
     TRY(schema_check(columns, n_columns, e));
     TRY(copy_columns(w, columns, n_columns, e));
     TRY(copy_meta(w, options->meta, options->n_meta, e));
@@ -226,56 +247,140 @@ static enum status check_values(const struct pq_column *c, const struct pq_value
     return STATUS_OK;
 }
 
-static enum status put_page(struct pq_writer *w, const struct page_bytes *page, struct meta_chunk *chunk,
+/* Where the pages of a column go: into the file, or into the buffer of a column that other threads' go before. */
+struct page_sink {
+    struct pq_writer *file;
+    struct buf *buffer; /* NULL: the file */
+};
+
+static enum status put_page(const struct page_sink *sink, const struct page_bytes *page, struct meta_chunk *chunk,
                             struct error *e)
 {
-    for (size_t i = 0; i < ARRAY_LEN(page->parts); i++)
-        TRY(put(w, page->parts[i].data, page->parts[i].len, e));
+    for (size_t i = 0; i < ARRAY_LEN(page->parts); i++) {
+        const struct span *part = &page->parts[i];
+        TRY(sink->buffer ? buf_append(sink->buffer, part->data, part->len, e)
+                         : put(sink->file, part->data, part->len, e));
+    }
     chunk->compressed_bytes += (int64_t)page->stored;
     chunk->uncompressed_bytes += (int64_t)page->uncompressed;
     return STATUS_OK;
 }
 
-static enum status write_dictionary(struct pq_writer *w, struct meta_chunk *chunk, struct error *e)
-{
-    struct page_bytes page;
-    chunk->dictionary_page_offset = (int64_t)w->offset;
-    TRY(page_encode_dictionary(&w->pages, &page, e));
-    return put_page(w, &page, chunk, e);
-}
-
-static enum status write_page(struct pq_writer *w, const struct pq_column *c, const struct pq_values *v, size_t first,
-                              size_t last, struct meta_chunk *chunk, struct error *e)
-{
-    struct page_bytes page;
-    TRY(page_encode(&w->pages, c, v, first, last, &page, e));
-    chunk->n_values += (int64_t)page.n_entries;
-    chunk->n_data_pages++;
-    return put_page(w, &page, chunk, e);
-}
-
-static enum status write_chunk(struct pq_writer *w, size_t i, const struct pq_values *v, struct error *e)
+static enum status encode_pages(struct pq_writer *w, size_t i, struct page_writer *pages, const struct pq_values *v,
+                                const struct page_sink *sink, struct error *e)
 {
     const struct pq_column *c = &w->columns[i];
     struct meta_chunk *chunk = &w->chunks[i];
-    TRY(page_writer_begin(&w->pages, c, v, e));
-    *chunk = (struct meta_chunk){.type = (int)schema_type_of(c->type),
-                                 .codec = w->pages.codec->id,
-                                 .data_page_type = w->pages.v2 ? PARQUET_DATA_PAGE_V2 : PARQUET_DATA_PAGE};
-    if (w->pages.by_dictionary)
-        TRY(write_dictionary(w, chunk, e));
-    chunk->data_page_offset = (int64_t)w->offset;
+    struct page_bytes page;
     statistics_begin(&w->statistics[i], c);
     int64_t n_bounded = 0;
     for (size_t first = 0, last; first < v->n_rows; first = last) {
         size_t value, end;
-        TRY(page_last_row(&w->pages, c, v, first, &last, e));
+        TRY(page_last_row(pages, c, v, first, &last, e));
         page_value_range(c, v, first, last, &value, &end);
         statistics_add(&w->statistics[i], v, value, end);
         n_bounded += (int64_t)(end - value);
-        TRY(write_page(w, c, v, first, last, chunk, e));
+        TRY(page_encode(pages, c, v, first, last, &page, e));
+        TRY(put_page(sink, &page, chunk, e));
+        chunk->n_values += (int64_t)page.n_entries;
+        chunk->n_data_pages++;
     }
     chunk->statistics = statistics_finish(&w->statistics[i], chunk->n_values - n_bounded);
+    return STATUS_OK;
+}
+
+/* Column i of a row group; its offsets count from its own first byte. */
+static enum status encode_chunk(struct pq_writer *w, size_t i, struct page_writer *pages, const struct pq_values *v,
+                                const struct page_sink *sink, struct error *e)
+{
+    const struct pq_column *c = &w->columns[i];
+    struct meta_chunk *chunk = &w->chunks[i];
+    enum status s = page_writer_begin(pages, c, v, e);
+    *chunk = (struct meta_chunk){.type = (int)schema_type_of(c->type),
+                                 .codec = pages->codec->id,
+                                 .data_page_type = pages->v2 ? PARQUET_DATA_PAGE_V2 : PARQUET_DATA_PAGE};
+    if (s == STATUS_OK && pages->by_dictionary) {
+        struct page_bytes page;
+        s = page_encode_dictionary(pages, &page, e);
+        if (s == STATUS_OK)
+            s = put_page(sink, &page, chunk, e);
+        chunk->data_page_offset = chunk->compressed_bytes;
+    }
+    if (s == STATUS_OK)
+        s = encode_pages(w, i, pages, v, sink, e);
+    return s == STATUS_OK ? s : error_wrap(e, "column %s", c->name);
+}
+
+static void place_chunk(struct meta_chunk *chunk, uint64_t at)
+{
+    chunk->dictionary_page_offset = chunk->data_page_offset > 0 ? (int64_t)at : 0;
+    chunk->data_page_offset += (int64_t)at;
+}
+
+/* ---- the columns of a row group on several threads ------------------------------------------------------- */
+
+struct group_run {
+    struct pq_writer *w;
+    const struct pq_values *columns;
+};
+
+static enum status encode_one(void *ctx, size_t i, size_t thread, struct error *e)
+{
+    const struct group_run *r = ctx;
+    struct buf *buffer = &r->w->encoded[i];
+    buffer->len = 0;
+    return encode_chunk(r->w, i, &r->w->pages[thread], &r->columns[i], &(struct page_sink){r->w, buffer}, e);
+}
+
+/* Task 0 writes what is encoded, task 1 hashes it. */
+static enum status emit_one(void *ctx, size_t task, size_t thread, struct error *e)
+{
+    (void)thread;
+    struct pq_writer *w = ((const struct group_run *)ctx)->w;
+    for (size_t i = 0; i < w->n_columns; i++) {
+        if (task == 1) {
+            sha256_update(&w->hash, w->encoded[i].data, w->encoded[i].len);
+            continue;
+        }
+        place_chunk(&w->chunks[i], w->offset);
+        TRY(put_unhashed(w, w->encoded[i].data, w->encoded[i].len, e));
+    }
+    return STATUS_OK;
+}
+
+static enum status write_chunks(struct pq_writer *w, const struct pq_values *columns, struct error *e)
+{
+    struct group_run r = {w, columns};
+    if (w->n_threads > 1) {
+        TRY(par_for(w->n_threads, w->n_columns, encode_one, &r, e));
+        return par_for(2, w->describe ? 2 : 1, emit_one, &r, e);
+    }
+    for (size_t i = 0; i < w->n_columns; i++) {
+        uint64_t at = w->offset;
+        TRY(encode_chunk(w, i, &w->pages[0], &columns[i], &(struct page_sink){.file = w}, e));
+        place_chunk(&w->chunks[i], at);
+    }
+    return STATUS_OK;
+}
+
+enum status pq_writer_threads(struct pq_writer *w, size_t threads, struct error *e)
+{
+    threads = threads < w->n_columns ? threads : w->n_columns;
+    if (threads <= w->n_threads)
+        return STATUS_OK;
+    struct page_writer *pages = mem_realloc(w->pages, threads * sizeof *pages);
+    if (!pages)
+        return error_set(e, STATUS_NOMEM, "writer on %zu threads", threads);
+    w->pages = pages;
+    if (!w->encoded) {
+        w->encoded = mem_calloc(w->n_columns, sizeof *w->encoded);
+        if (!w->encoded)
+            return error_set(e, STATUS_NOMEM, "writer on %zu threads", threads);
+        for (size_t i = 0; i < w->n_columns; i++)
+            buf_init(&w->encoded[i], 2 * PARQUET_COLUMN_BYTES_MAX);
+    }
+    for (; w->n_threads < threads; w->n_threads++)
+        page_writer_init_like(&w->pages[w->n_threads], &w->pages[0]);
     return STATUS_OK;
 }
 
@@ -286,9 +391,7 @@ static enum status write_row_group(struct pq_writer *w, const struct pq_values *
         if (check_values(&w->columns[i], &columns[i], n_rows, e) != STATUS_OK)
             return error_wrap(e, "column %s", w->columns[i].name);
     w->failed = true; /* until all of it is written */
-    for (size_t i = 0; i < w->n_columns; i++)
-        if (write_chunk(w, i, &columns[i], e) != STATUS_OK)
-            return error_wrap(e, "column %s", w->columns[i].name);
+    TRY(write_chunks(w, columns, e));
     TRY(meta_put_row_group(&w->row_groups, w->columns, w->chunks, w->n_columns, (int64_t)n_rows, w->n_row_groups, e));
     w->n_row_groups++;
     w->n_rows += (int64_t)n_rows;
@@ -340,10 +443,20 @@ static enum status finish(struct pq_writer *w, struct error *e)
 
 enum status pq_writer_finish(struct pq_writer *w, struct error *e)
 {
+    return pq_writer_finish_described(w, NULL, e);
+}
+
+enum status pq_writer_finish_described(struct pq_writer *w, struct pq_written *out, struct error *e)
+{
+    check(!out || w->describe);
     if (finish(w, e) != STATUS_OK) {
         (void)error_wrap(e, "%s", w->name);
         pq_writer_abort(w);
         return e->status;
+    }
+    if (out) {
+        *out = (struct pq_written){.n_rows = w->n_rows, .bytes = (int64_t)w->offset};
+        sha256_final_hex(&w->hash, out->sha256);
     }
     int fd = w->fd;
     w->fd = -1;

@@ -8,6 +8,7 @@
 #include "core/base/keep.h"
 
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* About 10 MB of columns a batch at 570 particles an event: one row group. */
@@ -31,6 +32,8 @@ struct ingest_unit {
     int64_t entries, bytes, no_lepton, kept;
     double entries_weight, no_lepton_weight, kept_weight;
     const char *sha256;
+    const char *part_sha256;           /* of the part that was written, when events were kept */
+    int64_t part_bytes;
     const char *reason;                /* left out; the rest but bytes, sha256 and lost is then 0 */
     int64_t lost;                      /* -1: unknown */
     double lost_weight;
@@ -44,6 +47,8 @@ static const struct field unit_fields[] = {
     FIELD_F64(struct ingest_unit, no_lepton_weight),
     FIELD_F64(struct ingest_unit, kept_weight),
     FIELD_STRING(struct ingest_unit, sha256),
+    FIELD_STRING(struct ingest_unit, part_sha256),
+    FIELD_I64(struct ingest_unit, part_bytes),
     FIELD_STRING(struct ingest_unit, reason),
     FIELD_I64(struct ingest_unit, lost),
     FIELD_F64(struct ingest_unit, lost_weight),
@@ -63,6 +68,36 @@ static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_
 
 /* ---- one file --------------------------------------------------------------------------------------------- */
 
+/* SHA-256 of a file, taken while its events are read: the bytes then come from the disk, or over the wire, once. */
+struct file_hash {
+    struct sha256 state;
+    uint64_t done;
+    uint8_t *chunk;
+};
+
+/* Hashes on up to byte `end`. */
+static enum status file_hash_to(struct file_hash *h, struct job_ctx *ctx, struct source *src, uint64_t end,
+                                struct error *e)
+{
+    while (h->done < end) {
+        size_t n = end - h->done < HASH_CHUNK ? (size_t)(end - h->done) : HASH_CHUNK;
+        TRY(work_check_cancelled(ctx, e));
+        TRY(source_read(src, h->done, h->chunk, n, e));
+        sha256_update(&h->state, h->chunk, n);
+        h->done += n;
+    }
+    return STATUS_OK;
+}
+
+static enum status file_hash_begin(struct file_hash *h, struct error *e)
+{
+    *h = (struct file_hash){.chunk = mem_alloc(HASH_CHUNK)};
+    if (!h->chunk)
+        return error_set(e, STATUS_NOMEM, "hash of the input");
+    sha256_init(&h->state);
+    return STATUS_OK;
+}
+
 struct slot {
     struct event_batch batch;
     struct cut_counts counts;
@@ -76,6 +111,8 @@ struct file_run {
     struct delphes *first_reader;      /* answers for cluster borders */
     struct slot *slots;
     struct events_writer *writer;
+    struct file_hash hash;
+    struct part_written part;
     int64_t next, entries, done_before, total;
     int32_t label;
     struct cut_counts counts;
@@ -93,7 +130,9 @@ static enum status read_range(void *ctx, size_t slot, bool *end, struct error *e
     r->slots[slot].first = r->next;
     r->slots[slot].n = stop - r->next;
     r->next = stop;
-    return STATUS_OK;
+    double share = (double)stop / (double)r->entries;
+    uint64_t hash_end = (uint64_t)(share * (double)source_size(r->source)) / HASH_CHUNK * HASH_CHUNK;
+    return file_hash_to(&r->hash, r->ctx, r->source, hash_end, e);
 }
 
 static enum status read_and_cut(void *ctx, size_t slot, size_t thread, struct error *e)
@@ -150,22 +189,11 @@ static enum status run_pipeline(struct file_run *r, struct error *e)
 
 static enum status source_sha256(struct job_ctx *ctx, struct source *src, char out[65], struct error *e)
 {
-    uint8_t *chunk = mem_alloc(HASH_CHUNK);
-    if (!chunk)
-        return error_set(e, STATUS_NOMEM, "hash of the input");
-    struct sha256 h;
-    sha256_init(&h);
-    enum status s = STATUS_OK;
-    for (uint64_t at = 0; s == STATUS_OK && at < source_size(src); at += HASH_CHUNK) {
-        size_t n = source_size(src) - at < HASH_CHUNK ? (size_t)(source_size(src) - at) : HASH_CHUNK;
-        s = work_check_cancelled(ctx, e);
-        if (s == STATUS_OK)
-            s = source_read(src, at, chunk, n, e);
-        if (s == STATUS_OK)
-            sha256_update(&h, chunk, n);
-    }
-    sha256_final_hex(&h, out);
-    mem_free(chunk);
+    struct file_hash h;
+    TRY(file_hash_begin(&h, e));
+    enum status s = file_hash_to(&h, ctx, src, source_size(src), e);
+    sha256_final_hex(&h.state, out);
+    mem_free(h.chunk);
     return s;
 }
 
@@ -173,7 +201,6 @@ static enum status source_sha256(struct job_ctx *ctx, struct source *src, char o
 static enum status file_to_part(struct file_run *r, int64_t unit, struct error *e)
 {
     char folder[PATH_BYTES_MAX], path[PATH_BYTES_MAX];
-    int64_t rows;
     TRY(work_path(r->ctx, folder, e, "dataset"));
     TRY(file_make_folder(folder, e));
     TRY(work_path(r->ctx, path, e, "dataset/part-%05lld.parquet", (long long)unit));
@@ -183,10 +210,10 @@ static enum status file_to_part(struct file_run *r, int64_t unit, struct error *
         events_writer_abort(r->writer);
         return s;
     }
-    TRY(events_writer_finish(r->writer, &rows, e));
-    check(rows == r->counts.kept);
+    TRY(events_writer_finish(r->writer, &r->part, e));
+    check(r->part.rows == r->counts.kept);
     bool complete = r->counts.read == r->entries;
-    if ((rows == 0 || !complete) && unlink(path) != 0)
+    if ((r->part.rows == 0 || !complete) && unlink(path) != 0)
         return error_errno(e, "part without events");
     return complete ? STATUS_OK
                     : error_set(e, STATUS_FORMAT, "%s: %lld of %lld entries read", source_name(r->source),
@@ -204,6 +231,8 @@ static enum status write_unit_result(const struct file_run *r, const char *sha, 
         .no_lepton_weight = r->counts.no_lepton_above_pt_weight,
         .kept_weight = r->counts.kept_weight,
         .sha256 = sha,
+        .part_sha256 = r->part.rows > 0 ? r->part.sha256 : NULL,
+        .part_bytes = r->part.rows > 0 ? r->part.bytes : 0,
     };
     return field_write_text(unit_fields, &u, result, e);
 }
@@ -216,7 +245,7 @@ static enum status leave_out(struct job_ctx *ctx, const struct ingest_spec *spec
     struct source *src;
     char sha[65];
     work_log(ctx, LOG_WARN, "left out: %s", reason);
-    enum status s = source_open(path, &src, e);
+    enum status s = ingest_source_open(ctx, path, &src, e);
     if (s == STATUS_OK) {
         u.bytes = (int64_t)source_size(src);
         s = ingest_count_lost(spec, src, &u.lost, &u.lost_weight, e);
@@ -234,17 +263,24 @@ static enum status leave_out(struct job_ctx *ctx, const struct ingest_spec *spec
 static enum status read_file(struct file_run *r, const char *path, int64_t unit, struct buf *result, struct error *e)
 {
     char sha[65];
-    TRY(source_open(path, &r->source, e));
+    TRY(ingest_source_open(r->ctx, path, &r->source, e));
     snprintf(r->phase, sizeof r->phase, "reading %.200s", source_name(r->source));
     enum status s = delphes_open(r->source, r->spec->tree, &r->spec->branches, &r->first_reader, e);
+    if (s == STATUS_OK)
+        s = file_hash_begin(&r->hash, e);
     if (s == STATUS_OK) {
         r->entries = delphes_entries(r->first_reader);
         s = file_to_part(r, unit, e);
     }
     if (s == STATUS_OK)
-        s = source_sha256(r->ctx, r->source, sha, e);
+        s = file_hash_to(&r->hash, r->ctx, r->source, source_size(r->source), e);
     if (s == STATUS_OK)
+        s = source_check_unchanged(r->source, e);
+    if (s == STATUS_OK) {
+        sha256_final_hex(&r->hash.state, sha);
         s = write_unit_result(r, sha, result, e);
+    }
+    mem_free(r->hash.chunk);
     delphes_close(r->first_reader);
     source_close(r->source);
     return s;
@@ -298,6 +334,24 @@ static enum status gather_skipped(struct job_ctx *ctx, const char *path, const c
     return STATUS_OK;
 }
 
+/* The part as its unit described it, once it is seen to be there. */
+static enum status gather_part(struct job_ctx *ctx, size_t i, const struct ingest_unit *u, struct dataset_part *out,
+                               struct error *e)
+{
+    char path[PATH_BYTES_MAX], name[48];
+    struct stat st;
+    struct part_written written = {.rows = u->kept, .bytes = u->part_bytes};
+    snprintf(name, sizeof name, "part-%05zu.parquet", i);
+    TRY(work_path(ctx, path, e, "dataset/%s", name));
+    if (stat(path, &st) != 0)
+        return error_errno(e, "%s", name);
+    if (!u->part_sha256 || st.st_size != u->part_bytes)
+        return error_set(e, STATUS_FORMAT, "%s holds %lld bytes, %lld were written", name, (long long)st.st_size,
+                         (long long)u->part_bytes);
+    text_copy(written.sha256, sizeof written.sha256, u->part_sha256);
+    return dataset_part_written(ctx->arena, name, &written, out, e);
+}
+
 static enum status gather_unit(struct job_ctx *ctx, const struct ingest_plan *p, size_t i, struct gathered *g,
                                struct error *e)
 {
@@ -320,10 +374,7 @@ static enum status gather_unit(struct job_ctx *ctx, const struct ingest_plan *p,
     g->bytes += u.bytes;
     if (u.kept == 0)
         return STATUS_OK;
-    char folder[PATH_BYTES_MAX], name[48];
-    TRY(work_path(ctx, folder, e, "dataset"));
-    snprintf(name, sizeof name, "part-%05zu.parquet", i);
-    TRY(dataset_part_describe(ctx->arena, folder, name, u.kept, &g->parts[g->n_parts], e));
+    TRY(gather_part(ctx, i, &u, &g->parts[g->n_parts], e));
     g->parts[g->n_parts++].source = source;
     return STATUS_OK;
 }

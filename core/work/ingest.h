@@ -41,6 +41,8 @@ enum status ingest_validate(const void *spec, struct error *e) MUST_USE;
 /* Made in the first call of a job, loaded from the work folder in all others. */
 enum status ingest_plan_get(struct job_ctx *ctx, const struct ingest_spec *spec, struct ingest_plan *out,
                             struct error *e) MUST_USE;
+/* Opens an input so that a cancelled job gives up also while a server stalls. */
+enum status ingest_source_open(struct job_ctx *ctx, const char *path, struct source **out, struct error *e) MUST_USE;
 /* Whether a status is about the file itself, and the job is to go on without it.  Storage, network and memory that fail
  * (IO, REMOTE, NOMEM, NOSPACE) say nothing of the file: such a job fails and is tried again. */
 bool ingest_may_skip(const struct ingest_spec *spec, enum status s);

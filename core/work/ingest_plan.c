@@ -194,12 +194,24 @@ enum status ingest_count_lost(const struct ingest_spec *spec, struct source *src
     return s == STATUS_OK || ingest_may_skip(spec, s) ? STATUS_OK : s;
 }
 
+static bool is_cancelled(void *ctx)
+{
+    const struct job_ctx *job = ctx;
+    return job->host->cancelled(job->host_ctx);
+}
+
+enum status ingest_source_open(struct job_ctx *ctx, const char *path, struct source **out, struct error *e)
+{
+    return source_open_cancellable(path, is_cancelled, ctx, out, e);
+}
+
 /* Opens the file once before any work, so that a missing tree or branch is told at once. */
-static enum status count_entries(const struct ingest_spec *spec, const char *path, int64_t *entries, struct error *e)
+static enum status count_entries(struct job_ctx *ctx, const struct ingest_spec *spec, const char *path,
+                                 int64_t *entries, struct error *e)
 {
     struct source *src;
     struct delphes *d;
-    TRY(source_open(path, &src, e));
+    TRY(ingest_source_open(ctx, path, &src, e));
     enum status s = delphes_open(src, spec->tree, &spec->branches, &d, e);
     if (s == STATUS_OK) {
         *entries = delphes_entries(d);
@@ -224,7 +236,7 @@ static enum status plan_add_input(struct job_ctx *ctx, const struct ingest_spec 
         f->path = ((const char *const *)paths.items)[i];
         f->label = class_index(&plan->classes, input->label);
         TRY(work_check_cancelled(ctx, e));
-        enum status s = count_entries(spec, f->path, &f->entries, e);
+        enum status s = count_entries(ctx, spec, f->path, &f->entries, e);
         if (s != STATUS_OK && !ingest_may_skip(spec, s))
             return s;
         f->reason = s == STATUS_OK ? NULL : arena_strdup(ctx->arena, e->text);

@@ -56,7 +56,7 @@ static void close_behind(struct source *s)
     (void)s; /* the test's */
 }
 
-static const struct source_ops behind_ops = {read_behind, close_behind};
+static const struct source_ops behind_ops = {.read_ranges = read_behind, .close = close_behind};
 
 static struct source *open_cache(struct behind *b, size_t n_blocks, bool read_ahead)
 {

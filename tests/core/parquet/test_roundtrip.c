@@ -381,6 +381,37 @@ static void test_numbers_that_do_not_shrink_are_stored_as_they_are(void **state)
     temp_folder_remove(folder);
 }
 
+static void test_any_number_of_threads_writes_the_same_bytes_and_describes_them(void **state)
+{
+    (void)state;
+    struct error e;
+    struct table t;
+    struct rng r = rng_stream(4, 0);
+    char *folder = temp_folder_create(), hex[2][65];
+    const char *path = path_in(folder, "t.parquet");
+    struct pq_writer *w;
+    struct pq_written written;
+    table_every_kind(&t);
+    table_rows(&t, &r, 900, 20);
+    for (size_t threads = 1; threads < 5; threads++) {
+        struct pq_write_options options = {.codec = CODEC_SNAPPY, .page_bytes = 999, .adapt = true, .describe = true};
+        int64_t bytes;
+        assert_ok(pq_writer_create(path, t.columns, t.n_columns, &options, &w, &e), &e);
+        assert_ok(pq_writer_threads(w, threads, &e), &e);
+        assert_ok(table_write(w, &t, 0, 400, &e), &e);
+        assert_ok(table_write(w, &t, 400, 900, &e), &e);
+        assert_ok(pq_writer_finish_described(w, &written, &e), &e);
+        assert_ok(sha256_file_hex(path, hex[threads > 1], &bytes, &e), &e);
+        assert_string_equal(written.sha256, hex[threads > 1]);
+        assert_int_equal(written.bytes, bytes);
+        assert_int_equal(written.n_rows, 900);
+        assert_string_equal(hex[0], hex[threads > 1]);
+        assert_same_file(path, &t, (size_t[]){400, 900}, 2);
+    }
+    table_free(&t);
+    temp_folder_remove(folder);
+}
+
 static void test_the_same_rows_give_the_same_bytes(void **state)
 {
     (void)state;
@@ -439,6 +470,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_a_list_of_a_million_values_spans_one_page),
         cmocka_unit_test(test_integers_of_few_values_come_back_through_a_dictionary),
         cmocka_unit_test(test_numbers_that_do_not_shrink_are_stored_as_they_are),
+        cmocka_unit_test(test_any_number_of_threads_writes_the_same_bytes_and_describes_them),
         cmocka_unit_test(test_the_same_rows_give_the_same_bytes),
         cmocka_unit_test(test_metadata_and_an_empty_file_come_back),
     };
