@@ -24,6 +24,7 @@ handler_fn handle_dataset_list, handle_dataset_get, handle_dataset_histogram, ha
 handler_fn handle_dataset_rows;                                                      /* dataset_rows.c */
 handler_fn handle_lineage;                                                           /* lineage.c */
 handler_fn handle_model_list, handle_model_get, handle_model_version, handle_model_artifact;               /* models.c */
+handler_fn handle_study_list, handle_study_get, handle_study_trials;                 /* studies.c */
 handler_fn handle_evaluation_list, handle_evaluation_get;                            /* evaluations.c */
 handler_fn handle_recipe_list, handle_recipe_get;                                    /* recipes.c */
 handler_fn handle_file_inspect;                                                      /* files.c */

@@ -60,6 +60,10 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/models/{m}/versions/{v}", "read", NO_BODY, handle_model_version, "getModelVersion", NONE},
     {HTTP_GET, "/api/v1/models/{m}/versions/{v}/artifact", "read", NO_BODY, handle_model_artifact, "getModelArtifact",
      NONE},
+    {HTTP_GET, "/api/v1/studies", "read", NO_BODY, handle_study_list, "listStudies", NAMED},
+    {HTTP_GET, "/api/v1/studies/{id}", "read", NO_BODY, handle_study_get, "getStudy", NONE},
+    {HTTP_GET, "/api/v1/studies/{id}/trials", "read", NO_BODY, handle_study_trials, "listStudyTrials",
+     "sort state limit cursor"},
     {HTTP_GET, "/api/v1/evaluations", "read", NO_BODY, handle_evaluation_list, "listEvaluations", NAMED},
     {HTTP_GET, "/api/v1/evaluations/{id}", "read", NO_BODY, handle_evaluation_get, "getEvaluation", NONE},
 
