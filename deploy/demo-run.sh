@@ -79,7 +79,7 @@ if ! curl -sf "$server/api/v1/menus" | jq -e 'any(.items[]; .active)' > /dev/nul
     title "Menu (deploy/demo/menu.json)"
     menu=$(curl -sS --fail-with-body -d @deploy/demo/menu.json "$server/api/v1/menus") || die "the menu was refused: $menu"
     revision=$(printf '%s' "$menu" | jq -r .revision)
-    menu=$(curl -sS --fail-with-body -d '{}' "$server/api/v1/menus/demo/revisions/$revision:activate") ||
+    menu=$(curl -sS --fail-with-body -H 'If-Match: *' -d '{}' "$server/api/v1/menus/demo/revisions/$revision:activate") ||
         die "the menu was not activated: $menu"
     say "  active: demo, revision $revision"
 fi

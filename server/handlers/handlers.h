@@ -30,6 +30,7 @@ handler_fn handle_recipe_list, handle_recipe_get;                               
 handler_fn handle_file_inspect;                                                      /* files.c */
 handler_fn handle_decide, handle_decide_batch;                                       /* trigger.c */
 handler_fn handle_trigger_rates, handle_trigger_drift;                              /* trigger_watch.c */
+handler_fn handle_running_menu, handle_menu_history, handle_menu_rollback, handle_prescale_column, handle_menu_diff;
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
 
 /* ---- submissions.c: what posting jobs and pipelines has in common ------------------------------------------------- */
@@ -44,7 +45,7 @@ void respond_submission(struct app *app, struct request *q, struct response *r, 
 
 /* Whether If-Match has the ETag that respond_json_tagged gives for `now`, which it takes.  False: already answered, 428
  * without the header, 412 when it is stale. */
-bool request_if_match(struct request *q, struct response *r, struct json *now) MUST_USE;
+bool request_if_match_json(struct request *q, struct response *r, struct json *now) MUST_USE;
 
 /* ---- artifacts.c: what datasets, models and evaluations have in common ------------------------------------------- */
 

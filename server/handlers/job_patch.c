@@ -7,25 +7,8 @@
 
 /* ---- If-Match ---------------------------------------------------------------------------------------------------------- */
 
-/* Whether a list of entity tags has `tag`; a weak one never matches (RFC 9110, 13.1.1). */
-static bool has_tag(const char *list, const char *tag)
+bool request_if_match_json(struct request *q, struct response *r, struct json *now)
 {
-    size_t len = strlen(tag);
-    for (const char *at = list; *at;) {
-        at += strspn(at, " \t,");
-        size_t n = strcspn(at, ",");
-        while (n > 0 && (at[n - 1] == ' ' || at[n - 1] == '\t'))
-            n--;
-        if ((n == len && memcmp(at, tag, len) == 0) || (n == 1 && *at == '*'))
-            return true;
-        at += strcspn(at, ",");
-    }
-    return false;
-}
-
-bool request_if_match(struct request *q, struct response *r, struct json *now)
-{
-    const char *wanted = request_header(q, "If-Match");
     struct buf text;
     struct error e;
     char tag[24];
@@ -34,20 +17,13 @@ bool request_if_match(struct request *q, struct response *r, struct json *now)
     if (s == STATUS_OK)
         s = buf_append(&text, "\n", 1, &e);           /* as it is sent */
     json_free(now);
-    snprintf(tag, sizeof tag, "\"%016llx\"", (unsigned long long)hash64(text.data, text.len, 0));
+    snprintf(tag, sizeof tag, "%016llx", (unsigned long long)hash64(text.data, text.len, 0));
     buf_fini(&text);
-    if (s != STATUS_OK)
+    if (s != STATUS_OK) {
         respond_error(q, r, &e);
-    else if (!wanted)
-        respond_problem(q, r, "precondition_required", NULL, "Send the ETag that a GET gives as If-Match.");
-    else if (has_tag(wanted, tag))
-        return true;
-    else {
-        response_header(r, "ETag", arena_strdup(&q->arena, tag));
-        respond_problem(q, r, "precondition_failed", NULL, "It is no longer as it was when %s was read: read it again.",
-                        wanted);
+        return false;
     }
-    return false;
+    return request_if_match(q, r, tag);
 }
 
 /* ---- one job ----------------------------------------------------------------------------------------------------------- */
@@ -63,7 +39,7 @@ void handle_job_patch(struct app *app, struct request *q, struct response *r)
         respond_error(q, r, &e);
         return;
     }
-    if (!request_if_match(q, r, jobs_to_json(&row)) || !request_json(q, r, false, &body))
+    if (!request_if_match_json(q, r, jobs_to_json(&row)) || !request_json(q, r, false, &body))
         return;
     enum status s = jobs_patch(app->jobs, &row, body, &stale, &problems, &e);
     json_free(body);

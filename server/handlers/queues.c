@@ -89,7 +89,7 @@ void handle_queue_patch(struct app *app, struct request *q, struct response *r)
     struct json *body;
     struct error e;
     bool stale = false;
-    if (!find_queue(app, q, r, &row) || !request_if_match(q, r, queue_to_json(&row, false)) ||
+    if (!find_queue(app, q, r, &row) || !request_if_match_json(q, r, queue_to_json(&row, false)) ||
         !request_json(q, r, false, &body))
         return;
     bool good = read_change(q, r, body, &row);

@@ -84,6 +84,9 @@ void respond_empty(struct response *r, int status);
 void respond_later(struct response *r, int64_t until_ns);
 /* 200 with a body that comes in steps; `ctx` is in the request's arena. */
 void respond_stream(struct response *r, const char *content_type, stream_fn *next, void *ctx);
+/* Whether If-Match has the quoted `tag` (strong comparison) or "*"; false: already answered 428 (no If-Match) or 412,
+ * with the present ETag. */
+bool request_if_match(struct request *q, struct response *r, const char *tag) MUST_USE;
 /* An open file of `bytes` bytes as 200; takes the descriptor. */
 void respond_file(struct response *r, int fd, uint64_t bytes, const char *content_type);
 /* Sets ETag to the quoted `tag`; true when If-None-Match has it and 304 has been answered. */

@@ -42,10 +42,8 @@ const struct problem_kind problem_kinds[] = {
      "The trigger decides by a menu, and none is active.  POST one to /api/v1/menus and activate its revision, or name "
      "a model in the event's options."},
     {"precondition_failed", 412, false, "Changed meanwhile",
-     "If-Match has an ETag of how it was before.  GET it again, look at what has changed, and repeat with the new ETag."},
-    {"precondition_required", 428, false, "If-Match is required",
-     "What others may change at the same time is changed only against the state that you have seen: send the ETag of a GET "
-     "as If-Match."},
+     "Somebody changed it since you read it: the ETag header of this answer has its present tag.  Read it again, look, and "
+     "repeat with the new tag in If-Match."},
     {"body_too_large", 413, false, "Body too large", "The body is longer than limit_bytes."},
     {"unsupported_media_type", 415, false, "Unsupported media type",
      "Bodies are JSON without content encoding.  Any Content-Type is read as JSON but multipart."},
@@ -60,6 +58,9 @@ const struct problem_kind problem_kinds[] = {
      "empty one is not."},
     {"unreadable_file", 422, false, "File cannot be read",
      "The file is damaged or of a format or codec that is not supported; the detail says where."},
+    {"precondition_required", 428, false, "If-Match required",
+     "This changes what others rely on, so the request says which state it was decided on: send If-Match with the ETag that "
+     "reading it gave, or * to change it whatever it is."},
     {"internal_error", 500, false, "Internal error",
      "A fault of the service.  Its log has the request id with the cause; please report it."},
     {"storage_failed", 500, true, "Storage failed",

@@ -103,17 +103,17 @@ void respond_file(struct response *r, int fd, uint64_t bytes, const char *conten
 
 /* ---- conditional requests ---------------------------------------------------------------------------------------- */
 
-/* RFC 9110 13.1.2: a list of tags, weak comparison, or "*". */
-static bool tag_listed(const char *list, const char *quoted)
+/* RFC 9110 13.1: a list of tags or "*". */
+static bool tag_listed(const char *list, const char *quoted, bool strong)
 {
     size_t len = strlen(quoted);
     for (const char *at = list; *at;) {
         at += strspn(at, " \t,");
         if (at[0] == '*')
             return true;
-        if (strncmp(at, "W/", 2) == 0)
-            at += 2;
-        if (strncmp(at, quoted, len) == 0)
+        bool weak = strncmp(at, "W/", 2) == 0;
+        at += weak ? 2 : 0;
+        if (!(strong && weak) && strncmp(at, quoted, len) == 0)
             return true;
         at += strcspn(at, ",");
     }
@@ -126,10 +126,27 @@ bool respond_unchanged(struct request *q, struct response *r, const char *tag)
     const char *wanted = request_header(q, MHD_HTTP_HEADER_IF_NONE_MATCH);
     response_header(r, MHD_HTTP_HEADER_ETAG, quoted);
     response_header(r, MHD_HTTP_HEADER_CACHE_CONTROL, "no-cache");
-    if (!quoted || !wanted || !tag_listed(wanted, quoted))
+    if (!quoted || !wanted || !tag_listed(wanted, quoted, false))
         return false;
     respond_empty(r, 304);
     return true;
+}
+
+bool request_if_match(struct request *q, struct response *r, const char *tag)
+{
+    char *quoted = arena_printf(&q->arena, "\"%s\"", tag);
+    const char *wanted = request_header(q, MHD_HTTP_HEADER_IF_MATCH);
+    if (wanted && quoted && tag_listed(wanted, quoted, true))
+        return true;
+    response_header(r, MHD_HTTP_HEADER_ETAG, quoted);
+    if (wanted)
+        respond_problem(q, r, "precondition_failed", NULL, "If-Match has %.80s, the present ETag is %.80s.", wanted,
+                        quoted ? quoted : "another");
+    else
+        respond_problem(q, r, "precondition_required", NULL,
+                        "Send If-Match with the present ETag (%.80s), or * to change it whatever it is.",
+                        quoted ? quoted : "see GET");
+    return false;
 }
 
 void respond_json_tagged(struct request *q, struct response *r, struct json *v)

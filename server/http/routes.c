@@ -76,5 +76,11 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/menus/{m}/revisions/{r}", "read", NO_BODY, handle_menu_get, "getMenu", NONE},
     {HTTP_POST, "/api/v1/menus/{m}/revisions/{r}:activate", "trigger:admin", ACTION, handle_menu_activate,
      "activateMenu", NONE},
+    {HTTP_GET, "/api/v1/menus/{m}/revisions/{r}/diff", "read", NO_BODY, handle_menu_diff, "diffMenu", "against"},
+    {HTTP_POST, "/api/v1/menus:rollback", "trigger:admin", ACTION, handle_menu_rollback, "rollbackMenu", NONE},
+    {HTTP_GET, "/api/v1/trigger/menu", "read", NO_BODY, handle_running_menu, "getRunningMenu", NONE},
+    {HTTP_GET, "/api/v1/trigger/menu/history", "read", NO_BODY, handle_menu_history, "getMenuHistory", "limit"},
+    {HTTP_PUT, "/api/v1/trigger/prescale-column", "trigger:admin", ACTION, handle_prescale_column, "setPrescaleColumn",
+     NONE},
 };
 const size_t n_routes = ARRAY_LEN(routes);

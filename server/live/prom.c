@@ -16,8 +16,8 @@ static const double bucket_seconds[] = {50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5
 enum { BUCKETS = ARRAY_LEN(bucket_seconds) };
 
 /* What a response's status may be; the last row takes the rest (0: the client was gone before the answer). */
-static const int known_codes[] = {200, 201, 202, 204, 304, 400, 403, 404, 405, 409,
-                                  413, 415, 422, 500, 502, 503, 504, 507, 499};
+static const int known_codes[] = {200, 201, 202, 204, 206, 304, 400, 401, 403, 404, 405, 406, 409, 412,
+                                  413, 415, 416, 422, 428, 429, 500, 501, 502, 503, 504, 507, 499};
 enum { CODES = ARRAY_LEN(known_codes) };
 
 static const enum http_method known_methods[] = {HTTP_GET,    HTTP_HEAD,  HTTP_POST, HTTP_PUT,

@@ -190,18 +190,30 @@ enum status store_evaluation_latest(struct store *s, struct arena *a, const char
 /* body: the posted menu; resolved: what activation froze (model versions, thresholds), NULL for a draft.  JSON text. */
 struct menu_row {
     const char *name, *body, *resolved, *comment;
-    int64_t revision, created_us, activated_us;
+    int64_t revision, created_us, activated_us, id;
     bool active;
+};
+/* One change of what runs.  seq grows; expected_seq is that of the last one, as the caller has seen it (0: none, -1: it
+ * does not matter). */
+struct menu_activation {
+    const char *name, *column, *action, *reason;  /* action: "activate", "rollback", "column"; column, reason: or NULL */
+    int64_t revision, seq, at_us;
 };
 enum status store_menu_insert(struct store *s, const char *name, const char *body, const char *comment, int64_t *revision,
                               struct error *e) MUST_USE;
 enum status store_menu_get(struct store *s, struct arena *a, const char *name, int64_t revision, struct menu_row *out,
                            struct error *e) MUST_USE;
-enum status store_menus_list(struct store *s, struct arena *a, size_t limit, struct menu_row **rows, size_t *n,
-                             struct error *e) MUST_USE;
+/* Newest first; `before`: rows with a smaller id, 0: all. */
+enum status store_menus_list(struct store *s, struct arena *a, int64_t before, size_t limit, struct menu_row **rows,
+                             size_t *n, struct error *e) MUST_USE;
 /* NOTFOUND when none is active. */
 enum status store_menu_active(struct store *s, struct arena *a, struct menu_row *out, struct error *e) MUST_USE;
-enum status store_menu_activate(struct store *s, const char *name, int64_t revision, const char *resolved,
-                                struct error *e) MUST_USE;
+/* Makes a revision the active one and notes the change; *seq is its number.  CONFLICT: the last change is another than
+ * expected_seq; NOTFOUND: no such revision. */
+enum status store_menu_activate(struct store *s, const struct menu_activation *change, int64_t expected_seq,
+                                const char *resolved, int64_t *seq, struct error *e) MUST_USE;
+/* Changes, newest first. */
+enum status store_menu_activations(struct store *s, struct arena *a, size_t limit, struct menu_activation **rows,
+                                   size_t *n, struct error *e) MUST_USE;
 
 #endif

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { WAIT_NS = 50000 };
+enum { WAIT_NS = 50000, HISTORY_MAX = 1000 };
 #define ACTIVATION_ARENA_MAX ((size_t)8 << 20)
 
 _Static_assert(TRIGGER_REASONS <= ARRAY_LEN(((struct trigger_counters *)0)->by_reason),
@@ -187,17 +187,18 @@ static enum status frozen_form(struct trigger *t, struct arena *a, const struct 
 }
 
 /* `column` is stored with the frozen form, so that a restart runs the same prescales. */
-static enum status store_frozen(struct trigger *t, const struct menu_row *row, struct json *frozen, const char *column,
-                                struct error *e)
+static enum status store_frozen(struct trigger *t, struct json *frozen, const struct menu_activation *change,
+                                int64_t expected_seq, struct error *e)
 {
+    int64_t seq;
     struct buf text;
     buf_init(&text, MENU_TEXT_MAX);
-    (void)json_set(frozen, "prescale_column", json_new_string(column));
+    (void)json_set(frozen, "prescale_column", json_new_string(change->column));
     enum status s = json_write(frozen, &text, e);
     if (s == STATUS_OK)
         s = buf_append(&text, "", 1, e);
     if (s == STATUS_OK)
-        s = store_menu_activate(t->store, row->name, row->revision, (const char *)text.data, e);
+        s = store_menu_activate(t->store, change, expected_seq, (const char *)text.data, &seq, e);
     buf_fini(&text);
     return s;
 }
@@ -234,22 +235,24 @@ bool trigger_ready(struct trigger *t, const char **menu_name, int64_t *revision)
     return shown != NULL;
 }
 
-static enum status activate(struct trigger *t, struct arena *a, const char *name, int64_t revision, const char *column,
+static enum status activate(struct trigger *t, struct arena *a, struct menu_activation *wanted, int64_t expected_seq,
                             struct json_problems *problems, struct error *e)
 {
     struct menu_row row;
     struct json *frozen;
     const struct shown *shown;
     struct menu *m = NULL;
-    TRY(store_menu_get(t->store, a, name, revision, &row, e));
+    TRY(store_menu_get(t->store, a, wanted->name, wanted->revision, &row, e));
     TRY(frozen_form(t, a, &row, &frozen, problems, e));
-    enum status s = menu_build(frozen, row.name, row.revision, column, t->registry, &m, e);
+    enum status s = menu_build(frozen, row.name, row.revision, wanted->column, t->registry, &m, e);
     if (s == STATUS_ARGUMENT)
         json_problem_add(problems, "/prescale_column", "unknown_column", "%.250s", e->text);
     if (s == STATUS_OK)
         s = shown_for(t, row.name, row.revision, &shown, e);
-    if (s == STATUS_OK)
-        s = store_frozen(t, &row, frozen, m->column, e);
+    if (s == STATUS_OK) {
+        wanted->column = m->column;
+        s = store_frozen(t, frozen, wanted, expected_seq, e);
+    }
     json_free(frozen);
     if (s == STATUS_OK)
         run_menu(t, m, shown);
@@ -258,23 +261,98 @@ static enum status activate(struct trigger *t, struct arena *a, const char *name
     return s;
 }
 
-enum status trigger_menu_activate_column(struct trigger *t, const char *name, int64_t revision, const char *column,
-                                         struct json_problems *problems, struct error *e)
+/* The newest change, and in *before the newest of another revision; NULL where there is none. */
+static enum status history(struct trigger *t, struct arena *a, const struct menu_activation **last,
+                           const struct menu_activation **before, struct error *e)
+{
+    struct menu_activation *rows;
+    size_t n;
+    *last = *before = NULL;
+    TRY(store_menu_activations(t->store, a, HISTORY_MAX, &rows, &n, e));
+    for (size_t i = 0; i < n && !*before; i++) {
+        *last = &rows[0];
+        if (rows[i].revision != rows[0].revision || strcmp(rows[i].name, rows[0].name) != 0)
+            *before = &rows[i];
+    }
+    return STATUS_OK;
+}
+
+static enum status rollback(struct trigger *t, struct arena *a, const struct menu_change *change,
+                            struct json_problems *problems, struct error *e)
+{
+    const struct menu_activation *last, *before;
+    TRY(history(t, a, &last, &before, e));
+    if (!before)
+        return error_set(e, STATUS_CONFLICT, "no other revision has run before");
+    struct menu_activation wanted = {.name = before->name, .revision = before->revision, .column = before->column,
+                                     .action = "rollback", .reason = change->reason};
+    return activate(t, a, &wanted, change->expected_seq, problems, e);
+}
+
+static enum status other_column(struct trigger *t, struct arena *a, const struct menu_change *change,
+                                struct json_problems *problems, struct error *e)
+{
+    const struct menu_activation *last, *before;
+    TRY(history(t, a, &last, &before, e));
+    if (!last)
+        return error_set(e, STATUS_CONFLICT, "no menu is active, so there is no prescale column to set");
+    struct menu_activation wanted = {.name = last->name, .revision = last->revision, .column = change->column,
+                                     .action = "column", .reason = change->reason};
+    return activate(t, a, &wanted, change->expected_seq, problems, e);
+}
+
+typedef enum status change_fn(struct trigger *t, struct arena *a, const struct menu_change *change,
+                              struct json_problems *problems, struct error *e);
+
+static enum status changed(struct trigger *t, change_fn *fn, const struct menu_change *change,
+                           struct json_problems *problems, struct error *e)
 {
     struct arena a;
     problems->n = 0;
     arena_init(&a, ACTIVATION_ARENA_MAX);
     pthread_mutex_lock(&t->activating);
-    enum status s = activate(t, &a, name, revision, column, problems, e);
+    enum status s = fn(t, &a, change, problems, e);
     pthread_mutex_unlock(&t->activating);
     arena_fini(&a);
     return s;
 }
 
-enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t revision, struct json_problems *problems,
+enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t revision, const struct menu_change *change,
+                                  struct json_problems *problems, struct error *e)
+{
+    struct menu_activation wanted = {
+        .name = name, .revision = revision, .column = change->column, .action = "activate", .reason = change->reason};
+    struct arena a;
+    problems->n = 0;
+    arena_init(&a, ACTIVATION_ARENA_MAX);
+    pthread_mutex_lock(&t->activating);
+    enum status s = activate(t, &a, &wanted, change->expected_seq, problems, e);
+    pthread_mutex_unlock(&t->activating);
+    arena_fini(&a);
+    return s;
+}
+
+enum status trigger_menu_rollback(struct trigger *t, const struct menu_change *change, struct json_problems *problems,
                                   struct error *e)
 {
-    return trigger_menu_activate_column(t, name, revision, NULL, problems, e);
+    return changed(t, rollback, change, problems, e);
+}
+
+enum status trigger_menu_column(struct trigger *t, const struct menu_change *change, struct json_problems *problems,
+                                struct error *e)
+{
+    return changed(t, other_column, change, problems, e);
+}
+
+enum status trigger_menu_pointer(struct trigger *t, struct arena *a, struct menu_pointer *out, struct error *e)
+{
+    struct menu_activation *rows;
+    size_t n;
+    *out = (struct menu_pointer){0};
+    TRY(store_menu_activations(t->store, a, 1, &rows, &n, e));
+    if (n > 0)
+        *out = (struct menu_pointer){rows[0].seq, rows[0].revision, rows[0].at_us, rows[0].name, rows[0].column};
+    return STATUS_OK;
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------- */

@@ -91,13 +91,31 @@ enum status trigger_metrics(struct trigger *t, struct buf *out, struct error *e)
 /* A menu as posted is checked (names, models, classes, targets); the draft's revision is returned. */
 enum status trigger_menu_create(struct trigger *t, const struct json *menu, const char **name, int64_t *revision,
                                 struct arena *a, struct json_problems *problems, struct error *e) MUST_USE;
+/* What runs: a menu's revision with one of its columns.  seq counts the changes, 0: there was none. */
+struct menu_pointer {
+    int64_t seq, revision, since_us;
+    const char *name, *column;         /* NULL: nothing runs; the menu has no columns */
+};
+/* As the store has it, strings in `a`. */
+enum status trigger_menu_pointer(struct trigger *t, struct arena *a, struct menu_pointer *out, struct error *e) MUST_USE;
+/* A change of what runs.  expected_seq: of the pointer that the caller has seen, else CONFLICT; -1: whatever it is. */
+struct menu_change {
+    const char *column, *reason;       /* NULL: the menu's first column, or none; no reason given */
+    int64_t expected_seq;
+};
 /* Resolves aliases to versions and targets to thresholds, freezes both, loads the models and swaps the running menu.
  * An activated revision stays as it was frozen: activating it again runs the same models and thresholds. */
-enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t revision, struct json_problems *problems,
+enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t revision, const struct menu_change *change,
+                                  struct json_problems *problems, struct error *e) MUST_USE;
+/* Back to the revision that ran before the present one, with the column that it had: twice is back again.  The change's
+ * column is not looked at.  CONFLICT: there was none. */
+enum status trigger_menu_rollback(struct trigger *t, const struct menu_change *change, struct json_problems *problems,
                                   struct error *e) MUST_USE;
-/* The same with the prescales of `column`, one of the menu's columns; NULL: the first, or none if it has none. */
-enum status trigger_menu_activate_column(struct trigger *t, const char *name, int64_t revision, const char *column,
-                                         struct json_problems *problems, struct error *e) MUST_USE;
+/* The running revision with another column.  CONFLICT: nothing runs. */
+enum status trigger_menu_column(struct trigger *t, const struct menu_change *change, struct json_problems *problems,
+                                struct error *e) MUST_USE;
+/* What another revision has else: [{"pointer", "from", "to"}]; paths are compared by name.  *out is the caller's. */
+enum status menu_diff(const struct json *from, const struct json *to, struct json **out, struct error *e) MUST_USE;
 /* Whether a menu is active and its models are loaded, for /readyz.  *menu_name lives as long as the trigger. */
 bool trigger_ready(struct trigger *t, const char **menu_name, int64_t *revision);
 

@@ -174,7 +174,7 @@ expect "it is not found" "$code $(jq -r .code "$folder/body")" "404 not_found"
 mv "$folder/kept" "$folder/data/datasets/$other"
 model=$(echo "$folder"/data/models/*/model.dltm)
 post /api/v1/menus '{"name":"m","paths":[{"path":"P","model":"m","discriminant":"tt","working_point":{"target":{"threshold":0.5}}}]}' > /dev/null
-post /api/v1/menus/m/revisions/1:activate '{}' > /dev/null
+activate m 1 > /dev/null
 poke "$model" 3000 '\000\377\000\377'
 refused "a damaged model" FORMAT "model.dltm: .*damaged" "$(evaluate "$(result topology-1 test_dataset_id)" m)"
 service_stop

@@ -25,7 +25,7 @@ expect "the dataset tells its rows" "$(get "/api/v1/datasets/$test" | jq .rows)"
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' -d '{"schema":"hlf/1","hlf":[1,2,0,1,1,0,30,0,0,0,0,0,1,1]}' "$server/api/v1/trigger/decisions")
 expect "no menu: 409" "$code $(jq -r .code "$folder/answer")" "409 no_active_menu"
 revision=$(post /api/v1/menus "$(cat deploy/demo/menu.json)" | jq -r .revision)
-post "/api/v1/menus/demo/revisions/$revision:activate" '{}' > "$folder/menu.json"
+activate demo "$revision" > "$folder/menu.json"
 expect "ready" "$(get /readyz | jq -r .status)" ready
 
 "$dltrigger" event tests/fixtures/sample/ttbar.root --entry 2 > "$folder/event.json"
@@ -38,6 +38,30 @@ expect "scores add up to 1" "$(jq '[.scores[]] | add | . > 0.9999 and . < 1.0001
 hlf=$("$dltrigger" features tests/fixtures/sample/ttbar.root --recipe topology-1 --entries 2:3 --json | jq -c .hlf)
 post /api/v1/trigger/decisions "{\"schema\":\"hlf/1\",\"hlf\":$hlf}" > "$folder/decision-hlf.json"
 expect "posted event and file give the same scores" "$(jq -c .scores "$folder/decision.json")" "$(jq -c .scores "$folder/decision-hlf.json")"
+
+# Many at once, as lines and as columns.
+jq -c . "$folder/event.json" > "$folder/events.ndjson"
+printf '{"schema":"hlf/1","hlf":[1]}\n{"schema":"hlf/1","hlf":%s}\n' "$hlf" >> "$folder/events.ndjson"
+curl -sS --fail-with-body -D "$folder/headers" --data-binary @"$folder/events.ndjson" \
+    "$server/api/v1/trigger/decisions:batch" > "$folder/decisions.ndjson"
+expect "a batch: decision, problem, decision" "$(jq -r '.code // "decision"' "$folder/decisions.ndjson" | paste -sd ' ')" "decision invalid_event decision"
+expect "the problem names its line" "$(sed -n 2p "$folder/decisions.ndjson" | jq '.line')" 2
+expect "with the scores of the event alone" "$(sed -n 1p "$folder/decisions.ndjson" | jq -c .scores)" "$(jq -c .scores "$folder/decision.json")"
+expect "events are counted" "$(get '/api/v1/trigger/rates?window=60' | jq '.events')" 4
+expect "features are compared" "$(get /api/v1/trigger/drift | jq '.models[0].events')" 4
+
+# What runs: changed only by who has seen it.
+tag=$(curl -sS -D - -o /dev/null "$server/api/v1/trigger/menu" | tr -d '\r' | awk 'tolower($1) == "etag:" {print $2}')
+column() { curl -sS -o "$folder/answer" -w '%{http_code}' -X PUT -H "If-Match: $1" -d '{"prescale_column":"high","reason":"test"}' "$server/api/v1/trigger/prescale-column"; }
+code=$(curl -sS -o "$folder/answer" -w '%{http_code}' -X PUT -d '{"prescale_column":"x"}' "$server/api/v1/trigger/prescale-column")
+expect "without If-Match" "$code $(jq -r .code "$folder/answer")" "428 precondition_required"
+post /api/v1/menus "$(jq '.comment = "again"' deploy/demo/menu.json)" > /dev/null
+activate demo 2 '{"reason":"second"}' > /dev/null
+expect "a stale tag" "$(column "$tag") $(jq -r .code "$folder/answer")" "412 precondition_failed"
+expect "what changed" "$(get '/api/v1/menus/demo/revisions/2/diff?against=1' | jq -r '.items[].pointer' | grep -c comment)" 1
+curl -sS --fail-with-body -X POST -H 'If-Match: *' "$server/api/v1/menus:rollback" > "$folder/answer"
+expect "rolled back" "$(jq '.revision' "$folder/answer")" 1
+expect "the history" "$(get /api/v1/trigger/menu/history | jq -c '[.items[] | [.action, .revision]]')" '[["rollback",1],["activate",2],["activate",1]]'
 
 # ---- kill -9 while training -----------------------------------------------------------------------------------------
 spec() { printf '{"kind":"train","spec":{"dataset":"%s","register_as":"%s","params":{"epochs":%d,"seed":5,"batch_size":16}}}' "$train" "$1" "$2"; }

@@ -97,7 +97,7 @@ says "score through the service then" "--server"
 expect "no menu: the event is refused" "$(status "$dltrigger" score "$folder/event.json" --server "$server")" 1
 expect "with the server's problem" "$(jq -r .code "$folder/out")" no_active_menu
 revision=$(post /api/v1/menus "$(cat deploy/demo/menu.json)" | jq -r .revision)
-post "/api/v1/menus/demo/revisions/$revision:activate" '{}' > /dev/null
+activate demo "$revision" > /dev/null
 expect "scored by the service" "$(DLTRIGGER_SERVER=$server "$dltrigger" score "$folder/event.json" | jq -c .scores)" "$(cat "$folder/scores")"
 
 echo '{"kind":"noop","spec":{}}' > "$folder/bad.json"

@@ -82,7 +82,11 @@ for path in /api/v1/jobs/job_none /api/v1/pipelines/pl_none /api/v1/datasets/ds_
     refuses "$path" 404 not_found "$base$path"
 done
 refuses "cancel nothing" 404 not_found -X POST "$base/api/v1/jobs/job_none:cancel"
-refuses "activate nothing" 404 not_found -X POST "$base/api/v1/menus/none/revisions/1:activate"
+refuses "activate nothing" 404 not_found -X POST -H 'If-Match: *' "$base/api/v1/menus/none/revisions/1:activate"
+refuses "activate unseen" 428 precondition_required -X POST "$base/api/v1/menus/none/revisions/1:activate"
+grep -qi '^etag: "0"' "$folder/head" || wrong "activate unseen: $(grep -i '^etag' "$folder/head")"
+refuses "activate stale" 412 precondition_failed -X POST -H 'If-Match: "5"' "$base/api/v1/menus/none/revisions/1:activate"
+refuses "roll nothing back" 409 conflict -X POST -H 'If-Match: *' "$base/api/v1/menus:rollback"
 
 refuses "wrong method" 405 method_not_allowed -X DELETE "$base/api/v1/jobs"
 grep -qi '^allow: GET, POST, HEAD' "$folder/head" || wrong "wrong method: $(grep -i '^allow' "$folder/head")"

@@ -42,6 +42,10 @@ service_stop() {
 # get PATH; post PATH BODY: the answer's body on standard output; fails on any error status.
 get() { curl -sS --fail-with-body "$server$1"; }
 post() { curl -sS --fail-with-body -X POST -d "$2" "$server$1"; }
+# activate MENU REVISION [BODY]: whatever runs now.
+activate() {
+    curl -sS --fail-with-body -X POST -H 'If-Match: *' -d "${3:-}" "$server/api/v1/menus/$1/revisions/$2:activate"
+}
 # wait_final JOB: waits for a final state and prints the job.
 wait_final() {
     while :; do

@@ -203,6 +203,13 @@ static void handle_tagged(struct app *app, struct request *q, struct response *r
     respond_json_tagged(q, r, v);
 }
 
+static void handle_matched(struct app *app, struct request *q, struct response *r)
+{
+    (void)app;
+    if (request_if_match(q, r, "7"))
+        respond_empty(r, 204);
+}
+
 /* Seven things, newest first: t7 ... t1. */
 static void handle_list(struct app *app, struct request *q, struct response *r)
 {
@@ -282,6 +289,7 @@ static const struct route test_routes[] = {
     {HTTP_POST, "/echo", "write", 1000, handle_echo, "echo", NULL},
     {HTTP_POST, "/big", "write", 2 << 20, handle_count, "big", NULL},
     {HTTP_GET, "/tagged", "read", 0, handle_tagged, "tagged", NULL},
+    {HTTP_PUT, "/tagged", "read", 64, handle_matched, "matched", NULL},
     {HTTP_GET, "/file", "read", 0, handle_file, "file", NULL},
     {HTTP_GET, "/silent", "read", 0, handle_silent, "silent", NULL},
     {HTTP_GET, "/fail/{status}", "read", 0, handle_fail, "fail", NULL},

@@ -339,6 +339,26 @@ static void test_tagged_answer_is_304_when_unchanged(void **state)
     assert_int_equal(reply.status, 200);
 }
 
+static void test_a_change_needs_the_tag_of_what_it_changes(void **state)
+{
+    (void)state;
+    ask("PUT /tagged HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n");
+    assert_problem(&reply, 428, "precondition_required");
+    assert_string_equal(raw_header(&reply, "ETag"), "\"7\"");
+    static const char *const stale[] = {"\"6\"", "W/\"7\"", "7", "\"77\""};
+    for (size_t i = 0; i < ARRAY_LEN(stale); i++) {
+        char text[200];
+        snprintf(text, sizeof text, "PUT /tagged HTTP/1.1\r\n" HOST "If-Match: %s\r\nContent-Length: 0\r\n\r\n", stale[i]);
+        ask(text);
+        assert_problem(&reply, 412, "precondition_failed");
+        assert_string_equal(raw_header(&reply, "ETag"), "\"7\"");
+    }
+    ask("PUT /tagged HTTP/1.1\r\n" HOST "If-Match: \"6\", \"7\"\r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(reply.status, 204);
+    ask("PUT /tagged HTTP/1.1\r\n" HOST "If-Match: *\r\nContent-Length: 0\r\n\r\n");
+    assert_int_equal(reply.status, 204);
+}
+
 static void test_file_is_sent_with_its_hash_as_tag(void **state)
 {
     (void)state;
@@ -535,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_handler_without_answer_is_500),
         cmocka_unit_test(test_core_errors_become_problems_without_paths),
         cmocka_unit_test(test_tagged_answer_is_304_when_unchanged),
+        cmocka_unit_test(test_a_change_needs_the_tag_of_what_it_changes),
         cmocka_unit_test(test_file_is_sent_with_its_hash_as_tag),
         cmocka_unit_test(test_pages_cover_a_list_once),
         cmocka_unit_test(test_cursor_under_other_filters_is_400),

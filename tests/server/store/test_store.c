@@ -406,7 +406,8 @@ static void test_one_menu_revision_is_active_at_a_time(void **state)
     struct menu_row row, *rows;
     struct error e;
     size_t n;
-    int64_t one, two, other;
+    int64_t one, two, other, first, second, third;
+    struct menu_activation *history;
     arena_init(&a, 1 << 20);
     assert_int_equal(store_menu_active(s, &a, &row, &e), STATUS_NOTFOUND);
     assert_int_equal(store_menu_insert(s, "run3", "{\"a\":1}", "first", &one, &e), STATUS_OK);
@@ -415,9 +416,24 @@ static void test_one_menu_revision_is_active_at_a_time(void **state)
     assert_int_equal(one, 1);
     assert_int_equal(two, 2);
     assert_int_equal(other, 1);
-    assert_int_equal(store_menu_activate(s, "run3", 2, "{\"frozen\":1}", &e), STATUS_OK);
-    assert_int_equal(store_menu_activate(s, "cosmics", 1, "{}", &e), STATUS_OK);
-    assert_int_equal(store_menu_activate(s, "run3", 9, "{}", &e), STATUS_NOTFOUND);
+    const struct menu_activation changes[] = {
+        {.name = "run3", .revision = 2, .column = "low", .action = "activate", .reason = "first beam"},
+        {.name = "cosmics", .revision = 1, .action = "rollback"},
+        {.name = "run3", .revision = 9, .action = "activate"},
+    };
+    assert_int_equal(store_menu_activate(s, &changes[0], 0, "{\"frozen\":1}", &first, &e), STATUS_OK);
+    assert_int_equal(store_menu_activate(s, &changes[1], 0, "{}", &second, &e), STATUS_CONFLICT);
+    assert_int_equal(store_menu_activate(s, &changes[1], first, "{}", &second, &e), STATUS_OK);
+    assert_true(second > first);
+    assert_int_equal(store_menu_activate(s, &changes[2], -1, "{}", &third, &e), STATUS_NOTFOUND);
+    assert_int_equal(store_menu_activations(s, &a, 10, &history, &n, &e), STATUS_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(history[0].name, "cosmics");
+    assert_string_equal(history[0].action, "rollback");
+    assert_int_equal(history[0].seq, second);
+    assert_null(history[0].column);
+    assert_string_equal(history[1].column, "low");
+    assert_string_equal(history[1].reason, "first beam");
     assert_int_equal(store_menu_active(s, &a, &row, &e), STATUS_OK);
     assert_string_equal(row.name, "cosmics");
     assert_int_equal(store_menu_get(s, &a, "run3", 2, &row, &e), STATUS_OK);
@@ -428,8 +444,12 @@ static void test_one_menu_revision_is_active_at_a_time(void **state)
     assert_null(row.resolved);
     assert_string_equal(row.comment, "first");
     assert_int_equal(store_menu_get(s, &a, "run3", 3, &row, &e), STATUS_NOTFOUND);
-    assert_int_equal(store_menus_list(s, &a, 10, &rows, &n, &e), STATUS_OK);
-    assert_int_equal(n, 3);
+    assert_int_equal(store_menus_list(s, &a, 0, 2, &rows, &n, &e), STATUS_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(rows[0].name, "cosmics");
+    assert_int_equal(store_menus_list(s, &a, rows[1].id, 10, &rows, &n, &e), STATUS_OK);
+    assert_int_equal(n, 1);
+    assert_int_equal(rows[0].revision, 1);
     arena_fini(&a);
     store_close(s);
     temp_folder_remove(folder);

@@ -150,7 +150,7 @@ static inline struct model *scene_particles_model(struct scene *s)
     int8_t kind[N] = {0};
     uint32_t first[N + 1];
     float *const c = column;
-    struct particle_columns columns = {c, c, c, c, c, c, c, c, c, kind, kind};
+    struct particle_columns columns = {c, c, c, c, c, c, c, c, c, kind, kind, NULL};
     struct trainer *t;
     struct model *m;
     for (uint32_t i = 0; i <= N; i++)
@@ -258,7 +258,7 @@ static inline int64_t scene_run_menu(struct scene *s, const char *name, const ch
 {
     int64_t revision;
     MUST(scene_create_menu(s, text, &revision), &s->e);
-    MUST(trigger_menu_activate(s->trigger, name, revision, &s->problems, &s->e), &s->e);
+    MUST(trigger_menu_activate(s->trigger, name, revision, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), &s->e);
     return revision;
 }
 

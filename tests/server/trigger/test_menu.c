@@ -39,12 +39,12 @@ static void test_a_menu_gets_revisions_and_is_not_active_before_it_is_activated(
     }
     assert_false(trigger_ready(s->trigger, &name, &revision));
     assert_null(name);
-    MUST(trigger_menu_activate(s->trigger, "run3", 2, &s->problems, &s->e), &s->e);
+    MUST(trigger_menu_activate(s->trigger, "run3", 2, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), &s->e);
     assert_true(trigger_ready(s->trigger, &name, &revision));
     assert_string_equal(name, "run3");
     assert_int_equal(revision, 2);
-    assert_int_equal(trigger_menu_activate(s->trigger, "run3", 9, &s->problems, &s->e), STATUS_NOTFOUND);
-    assert_int_equal(trigger_menu_activate(s->trigger, "other", 1, &s->problems, &s->e), STATUS_NOTFOUND);
+    assert_int_equal(trigger_menu_activate(s->trigger, "run3", 9, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), STATUS_NOTFOUND);
+    assert_int_equal(trigger_menu_activate(s->trigger, "other", 1, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), STATUS_NOTFOUND);
     assert_true(trigger_ready(s->trigger, &name, &revision));
     assert_int_equal(revision, 2);
 }
@@ -134,7 +134,7 @@ static void test_activation_freezes_aliases_to_versions_and_targets_to_threshold
     /* Nothing that happens later changes it, also not activating it again. */
     MUST(store_model_alias_set(s->store, "topo", "champion", 2, &s->e), &s->e);
     scene_evaluation(s, "ev_two", "topo@1", m, 6);
-    MUST(trigger_menu_activate(s->trigger, "run3", revision, &s->problems, &s->e), &s->e);
+    MUST(trigger_menu_activate(s->trigger, "run3", revision, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), &s->e);
     frozen = frozen_of_active(s);
     assert_string_equal(json_str(json_get(frozen_path_of(frozen, 0), "model"), ""), "topo@1");
     assert_true(json_num(json_get(frozen_path_of(frozen, 0), "threshold"), -1) == at99->threshold);
@@ -149,7 +149,7 @@ static void test_activation_without_or_with_the_wrong_evaluation_says_which(void
     const char *canonical, *name;
     int64_t revision;
     MUST(scene_create_menu(s, MENU(PATH("A", "topo@1", AT_EFFICIENCY)), &revision), &s->e);
-    assert_int_equal(trigger_menu_activate(s->trigger, "run3", revision, &s->problems, &s->e), STATUS_ARGUMENT);
+    assert_int_equal(trigger_menu_activate(s->trigger, "run3", revision, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), STATUS_ARGUMENT);
     ASSERT_PROBLEM(s, "/paths/0/working_point/evaluation", "unknown_evaluation");
     assert_false(trigger_ready(s->trigger, &name, &revision));
     MUST(registry_get(s->registry, &s->a, "topo@2", &m, &canonical, &s->e), &s->e);
@@ -204,7 +204,7 @@ static void test_a_restart_runs_the_same_menu_with_the_same_column(void **state)
     MUST(scene_create_menu(s, MENU(PATH("A", "topo@1", AT_THRESHOLD ",\"prescales\":{\"low\":5,\"high\":3}")),
                            &revision),
          &s->e);
-    MUST(trigger_menu_activate_column(s->trigger, "run3", revision, "high", &s->problems, &s->e), &s->e);
+    MUST(trigger_menu_activate(s->trigger, "run3", revision, &(struct menu_change){.column = "high", .expected_seq = -1}, &s->problems, &s->e), &s->e);
     scene_shut(s);
     scene_open(s);
     assert_true(trigger_ready(s->trigger, &name, &revision));
@@ -242,9 +242,101 @@ static void test_a_column_that_the_menu_does_not_have_is_refused(void **state)
     struct scene *s = *state;
     int64_t revision;
     MUST(scene_create_menu(s, MENU(PATH("A", "topo@1", AT_THRESHOLD)), &revision), &s->e);
-    assert_int_equal(trigger_menu_activate_column(s->trigger, "run3", revision, "2e34", &s->problems, &s->e),
+    assert_int_equal(trigger_menu_activate(s->trigger, "run3", revision, &(struct menu_change){.column = "2e34", .expected_seq = -1}, &s->problems, &s->e),
                      STATUS_ARGUMENT);
     ASSERT_PROBLEM(s, "/prescale_column", "unknown_column");
+}
+
+#define SEEN(n) (&(struct menu_change){.expected_seq = (n)})
+
+static struct menu_pointer pointer(struct scene *s)
+{
+    struct menu_pointer p;
+    MUST(trigger_menu_pointer(s->trigger, &s->a, &p, &s->e), &s->e);
+    return p;
+}
+
+static void assert_runs(struct scene *s, int64_t revision, const char *column)
+{
+    struct menu_pointer p = pointer(s);
+    const char *name;
+    int64_t running;
+    assert_true(trigger_ready(s->trigger, &name, &running));
+    assert_int_equal(running, revision);
+    assert_int_equal(p.revision, revision);
+    assert_string_equal(p.column, column);
+}
+
+static void test_a_rollback_runs_what_ran_before_with_its_column_and_twice_is_back_again(void **state)
+{
+    struct scene *s = *state;
+    int64_t revision;
+    assert_int_equal(pointer(s).seq, 0);
+    assert_int_equal(trigger_menu_rollback(s->trigger, SEEN(-1), &s->problems, &s->e), STATUS_CONFLICT);
+    assert_int_equal(trigger_menu_column(s->trigger, SEEN(-1), &s->problems, &s->e), STATUS_CONFLICT);
+    for (int i = 0; i < 2; i++)
+        MUST(scene_create_menu(s, MENU(PATH("A", "topo@1", AT_THRESHOLD)), &revision), &s->e);
+    struct menu_change high = {.column = "high", .expected_seq = 0, .reason = "first beam"};
+    MUST(trigger_menu_activate(s->trigger, "run3", 1, &high, &s->problems, &s->e), &s->e);
+    assert_int_equal(trigger_menu_rollback(s->trigger, SEEN(-1), &s->problems, &s->e), STATUS_CONFLICT);
+    MUST(trigger_menu_activate(s->trigger, "run3", 2, SEEN(pointer(s).seq), &s->problems, &s->e), &s->e);
+    assert_runs(s, 2, "low");
+    MUST(trigger_menu_rollback(s->trigger, SEEN(-1), &s->problems, &s->e), &s->e);
+    assert_runs(s, 1, "high");
+    MUST(trigger_menu_rollback(s->trigger, SEEN(-1), &s->problems, &s->e), &s->e);
+    assert_runs(s, 2, "low");
+}
+
+static void test_the_column_of_the_running_menu_changes_and_a_restart_keeps_it(void **state)
+{
+    struct scene *s = *state;
+    scene_run_menu(s, "run3", MENU(PATH("A", "topo@1", AT_THRESHOLD)));
+    struct menu_change high = {.column = "high", .expected_seq = -1}, none = {.column = "none", .expected_seq = -1};
+    MUST(trigger_menu_column(s->trigger, &high, &s->problems, &s->e), &s->e);
+    assert_runs(s, 1, "high");
+    assert_int_equal(trigger_menu_column(s->trigger, &none, &s->problems, &s->e), STATUS_ARGUMENT);
+    ASSERT_PROBLEM(s, "/prescale_column", "unknown_column");
+    assert_runs(s, 1, "high");
+    scene_shut(s);
+    scene_open(s);
+    assert_runs(s, 1, "high");
+}
+
+static void test_who_has_not_seen_the_last_change_changes_nothing(void **state)
+{
+    struct scene *s = *state;
+    int64_t revision;
+    scene_run_menu(s, "run3", MENU(PATH("A", "topo@1", AT_THRESHOLD)));
+    MUST(scene_create_menu(s, MENU(PATH("A", "topo@2", AT_THRESHOLD)), &revision), &s->e);
+    int64_t seen = pointer(s).seq;
+    MUST(trigger_menu_activate(s->trigger, "run3", 2, SEEN(seen), &s->problems, &s->e), &s->e);
+    assert_int_equal(trigger_menu_activate(s->trigger, "run3", 1, SEEN(seen), &s->problems, &s->e), STATUS_CONFLICT);
+    assert_int_equal(trigger_menu_rollback(s->trigger, SEEN(seen), &s->problems, &s->e), STATUS_CONFLICT);
+    assert_runs(s, 2, "low");
+}
+
+static void test_a_diff_names_what_another_revision_says_and_knows_paths_by_name(void **state)
+{
+    struct scene *s = *state;
+    struct json *from = scene_parse(s, "{\"name\":\"m\",\"seed\":1,\"columns\":[\"a\",\"b\"],"
+                                       "\"paths\":[{\"path\":\"A\",\"t\":0.5},{\"path\":\"B\",\"t\":0.5}]}");
+    struct json *to = scene_parse(s, "{\"name\":\"m\",\"seed\":1,\"columns\":[\"a\",\"c\"],"
+                                     "\"paths\":[{\"path\":\"C\",\"t\":1},{\"path\":\"A\",\"t\":0.25}],\"comment\":\"x\"}");
+    static const char *const expected[] = {"/columns/1", "/paths/A/t", "/paths/B", "/paths/C", "/comment"};
+    struct json *diff;
+    MUST(menu_diff(from, to, &diff, &s->e), &s->e);
+    assert_int_equal(json_count(diff), ARRAY_LEN(expected));
+    for (size_t i = 0; i < ARRAY_LEN(expected); i++)
+        assert_string_equal(json_str(json_get(json_at(diff, i), "pointer"), ""), expected[i]);
+    assert_true(json_num(json_get(json_at(diff, 1), "from"), 0) == 0.5);
+    assert_true(json_num(json_get(json_at(diff, 1), "to"), 0) == 0.25);
+    assert_int_equal(json_type_of(json_get(json_at(diff, 2), "to")), JSON_NULL_);
+    json_free(diff);
+    MUST(menu_diff(from, from, &diff, &s->e), &s->e);
+    assert_int_equal(json_count(diff), 0);
+    json_free(diff);
+    json_free(from);
+    json_free(to);
 }
 
 static void test_every_allocation_that_fails_in_an_activation_leaves_the_old_menu_running(void **state)
@@ -256,14 +348,14 @@ static void test_every_allocation_that_fails_in_an_activation_leaves_the_old_men
     MUST(scene_create_menu(s, MENU(PATH("B", "topo@2", AT_THRESHOLD)), &second), &s->e);
     log_set(LOG_ERROR, scene_quiet, NULL);
     for (size_t n = 1; alloc_fail_begin(n); n++) {
-        enum status st = trigger_menu_activate(s->trigger, "run3", second, &s->problems, &s->e);
+        enum status st = trigger_menu_activate(s->trigger, "run3", second, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e);
         bool failed = alloc_fail_end();
         assert_true(trigger_ready(s->trigger, &name, &revision));
         if (st != STATUS_OK && !(failed && st == STATUS_NOMEM))
             fail_msg("%s: %s", status_name(st), s->e.text);
         assert_int_equal(revision, st == STATUS_OK ? second : first);
         if (st == STATUS_OK && failed)                /* a cache that could do without */
-            MUST(trigger_menu_activate(s->trigger, "run3", first, &s->problems, &s->e), &s->e);
+            MUST(trigger_menu_activate(s->trigger, "run3", first, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), &s->e);
     }
     log_set(LOG_INFO, NULL, NULL);
     assert_int_equal(revision, second);
@@ -286,6 +378,14 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_restart_with_a_changed_model_runs_no_menu_and_says_why, setup,
                                         scene_teardown),
         cmocka_unit_test_setup_teardown(test_a_column_that_the_menu_does_not_have_is_refused, setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(test_a_rollback_runs_what_ran_before_with_its_column_and_twice_is_back_again, setup,
+                                        scene_teardown),
+        cmocka_unit_test_setup_teardown(test_the_column_of_the_running_menu_changes_and_a_restart_keeps_it, setup,
+                                        scene_teardown),
+        cmocka_unit_test_setup_teardown(test_who_has_not_seen_the_last_change_changes_nothing, setup,
+                                        scene_teardown),
+        cmocka_unit_test_setup_teardown(test_a_diff_names_what_another_revision_says_and_knows_paths_by_name, setup,
+                                        scene_teardown),
         cmocka_unit_test_setup_teardown(test_every_allocation_that_fails_in_an_activation_leaves_the_old_menu_running,
                                         setup, scene_teardown),
     };

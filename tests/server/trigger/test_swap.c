@@ -85,7 +85,7 @@ static void test_answers_are_of_one_menu_while_it_is_swapped_100_times(void **st
         assert_int_equal(pthread_create(&threads[i], NULL, decide_often, &storm), 0);
     for (int i = 0; i < SWAPS; i++) {
         int before = atomic_load(&storm.n_decided);
-        MUST(trigger_menu_activate(s->trigger, "m", storm.revision[i % 2], &s->problems, &s->e), &s->e);
+        MUST(trigger_menu_activate(s->trigger, "m", storm.revision[i % 2], &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), &s->e);
         while (atomic_load(&storm.n_decided) < before + THREADS)              /* every menu is decided by */
             sched_yield();
     }
