@@ -1,7 +1,7 @@
 /* tests/bench/bench_sequence.c
  *
- * Training and scoring the published `inclusive` network (GRU 50 over up to 801 particles), next to what OpenBLAS's
- * sgemm takes for the products of its GRU on one core.
+ * Training and scoring the published `inclusive` (GRU 50 over up to 801 particles) and `inclusive-transformer` networks,
+ * next to what OpenBLAS's sgemm takes for the products of the GRU or of the attention's weights on one core.
  *
  *   bench  NAME  N  NS_PER_ITEM  ITEMS_PER_S  LIMIT_SHARE  NOTE      tab separated; best of RUNS
  *
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS = 5, EVENTS = 256, ROWS_MEAN = 570, UNITS = 50, WIDTH = 3 * UNITS, STEPS = 8 /* in one input product */,
+enum { RUNS = 5, EVENTS = 256, TRANSFORMER_EVENTS = 64, HEADS = 8, KEY_DIM = 19, ROWS_MEAN = 570, UNITS = 50, WIDTH = 3 * UNITS, STEPS = 8 /* in one input product */,
        BATCH = 128 };
 
 static void must(enum status s, const struct error *e)
@@ -63,7 +63,7 @@ static double product(const char *name, bool trans_a, bool trans_b, size_t m, si
 }
 
 struct limit {
-    double forward, backward;          /* ns an event and step */
+    double forward, backward;          /* ns an event and step; of attention at the mean number of steps */
 };
 
 static struct limit measure_limit(void)
@@ -77,6 +77,18 @@ static struct limit measure_limit(void)
     return (struct limit){(input + step) / BATCH, (d_input + d_step + d_state) / BATCH};
 }
 
+/* Scores of all keys for 64 queries, and the mixture of values; backward has twice as many products. */
+static struct limit measure_attention_limit(size_t steps, const char *kind)
+{
+    char name[64];
+    snprintf(name, sizeof name, "seq.sgemm.scores.%s", kind);
+    double scores = product(name, true, false, steps, 64, KEY_DIM);
+    snprintf(name, sizeof name, "seq.sgemm.mixture.%s", kind);
+    double mixture = product(name, false, false, KEY_DIM, 64, steps);
+    double forward = HEADS * (scores + mixture) / 64;
+    return (struct limit){forward, 2 * forward};
+}
+
 /* ---- events ------------------------------------------------------------------------------------------------------ */
 
 struct problem {
@@ -85,9 +97,10 @@ struct problem {
     struct train_data data;
     struct particle_columns columns;
     double mean_steps;
+    const char *estimator;
 };
 
-static void problem_init(struct problem *p, bool dense)
+static void problem_init(struct problem *p, const char *estimator, bool dense)
 {
     static const char *const classes[] = {"qcd", "tt", "wjets"};
     struct error e;
@@ -96,7 +109,7 @@ static void problem_init(struct problem *p, bool dense)
     struct sequence_scaler sequence = {{0}, {0}};
     struct particle_columns *c = &p->columns;
     float **columns[] = {&c->pt, &c->eta, &c->phi, &c->x, &c->y, &c->z, &c->iso_ch, &c->iso_gamma, &c->iso_neu};
-    *p = (struct problem){.mean_steps = 0};
+    *p = (struct problem){.estimator = estimator};
     arena_init(&p->arena, (size_t)1 << 30);
     float *features = ARENA_NEW(&p->arena, float, EVENTS * HLF_COUNT);
     int32_t *label = ARENA_NEW(&p->arena, int32_t, EVENTS);
@@ -125,14 +138,15 @@ static void problem_init(struct problem *p, bool dense)
     for (size_t k = 0; k < PARTICLE_COLUMNS; k++)
         sequence.factor[k] = 0.3;
     field_defaults(model_header_fields, &p->header);
-    while (strcmp(estimator_names[p->header.params.model], "inclusive") != 0)
+    while (strcmp(estimator_names[p->header.params.model], estimator) != 0)
         p->header.params.model++;
     must(scaler_record_make(&p->arena, &hlf, dense ? NULL : &sequence, &p->header.scaler, &e), &e);
     p->header.recipe = dense ? "sparkdltrigger-1" : "topology-1";
     p->header.classes = (struct field_list){(void *)(uintptr_t)classes, 3};
     p->header.params.batch_size = BATCH;
     p->header.params.validation_fraction = 0;
-    p->data = (struct train_data){.n = EVENTS, .hlf = features, .label = label, .rows = c, .row_first = first};
+    size_t n_events = strcmp(estimator, "inclusive") == 0 ? EVENTS : TRANSFORMER_EVENTS;
+    p->data = (struct train_data){.n = n_events, .hlf = features, .label = label, .rows = c, .row_first = first};
 }
 
 static void train_line(struct problem *p, const char *name, const struct limit *limit, struct model **m)
@@ -145,10 +159,10 @@ static void train_line(struct problem *p, const char *name, const struct limit *
     must(trainer_create(&p->header, &p->data, &t, &e), &e);
     for (int run = 0; run < RUNS; run++) {
         must(trainer_epoch(t, NULL, &report, &e), &e);
-        best = fmin(best, report.seconds * 1e9 / EVENTS);
+        best = fmin(best, report.seconds * 1e9 / (double)p->data.n);
     }
     snprintf(note, sizeof note, "batch %d, %.0f steps an event, Adam", BATCH, p->mean_steps);
-    line(name, EVENTS, best, (limit->forward + limit->backward) * p->mean_steps, note);
+    line(name, p->data.n, best, (limit->forward + limit->backward) * p->mean_steps, note);
     must(trainer_model(t, m, &e), &e);
     trainer_destroy(t);
 }
@@ -162,30 +176,43 @@ static void predict_line(const struct problem *p, const struct model *m, const c
     check(out);
     for (int run = 0; run < RUNS; run++) {
         int64_t start = time_mono_ns();
-        for (size_t done = 0; done < EVENTS; done += batch) {
+        for (size_t done = 0; done < p->data.n; done += batch) {
             struct model_rows rows = {p->data.hlf + done * HLF_COUNT, p->data.rows, p->data.row_first + done};
             model_predict(m, &rows, batch, out + done * 3);
         }
-        best = fmin(best, (double)(time_mono_ns() - start) / EVENTS);
+        best = fmin(best, (double)(time_mono_ns() - start) / (double)p->data.n);
     }
-    snprintf(name, sizeof name, "seq.inclusive.predict.%s.%zu", kind, batch);
+    snprintf(name, sizeof name, "seq.%s.predict.%s.%zu", p->estimator, kind, batch);
     line(name, batch, best, limit->forward * p->mean_steps, "stored particles in, probabilities out");
     mem_free(out);
 }
 
-int main(void)
+static void measure(const char *estimator, bool dense, const struct limit *gru)
 {
     static const size_t batches[] = {1, 32, 256};
+    const char *kind = dense ? "dense" : "ragged";
+    struct problem p;
+    struct model *m;
+    char name[64];
+    problem_init(&p, estimator, dense);
+    bool attends = strcmp(estimator, "inclusive") != 0;
+    struct limit limit = attends ? measure_attention_limit((size_t)p.mean_steps, kind) : *gru;
+    snprintf(name, sizeof name, "seq.%s.train.%s", estimator, kind);
+    train_line(&p, name, &limit, &m);
+    for (size_t i = 0; i < ARRAY_LEN(batches) && batches[i] <= p.data.n; i++)
+        predict_line(&p, m, kind, batches[i], &limit);
+    model_release(m);
+    arena_fini(&p.arena);
+}
+
+/* Names of estimators may follow: only those. */
+int main(int argc, char **argv)
+{
+    static const char *const both[] = {"inclusive", "inclusive-transformer"};
     struct limit limit = measure_limit();
-    for (int dense = 0; dense < 2; dense++) {
-        struct problem p;
-        struct model *m;
-        problem_init(&p, dense);
-        train_line(&p, dense ? "seq.inclusive.train.dense" : "seq.inclusive.train.ragged", &limit, &m);
-        for (size_t i = 0; i < ARRAY_LEN(batches); i++)
-            predict_line(&p, m, dense ? "dense" : "ragged", batches[i], &limit);
-        model_release(m);
-        arena_fini(&p.arena);
-    }
+    for (size_t i = 0; i < ARRAY_LEN(both); i++)
+        for (int dense = 0; dense < 2; dense++)
+            if (argc < 2 || strcmp(argv[1], both[i]) == 0)
+                measure(both[i], dense, &limit);
     return 0;
 }

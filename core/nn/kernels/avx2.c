@@ -49,6 +49,7 @@ OP vec v_mul(vec a, vec b) { BOTH(_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi,
 OP vec v_div(vec a, vec b) { BOTH(_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)); }
 OP vec v_sqrt(vec a) { BOTH(_mm256_sqrt_ps(a.lo), _mm256_sqrt_ps(a.hi)); }
 OP vec v_max(vec a, vec b) { BOTH(_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)); }
+OP vec v_min(vec a, vec b) { BOTH(_mm256_min_ps(a.lo, b.lo), _mm256_min_ps(a.hi, b.hi)); }
 OP vec v_fma(vec a, vec b, vec c) { BOTH(_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)); }
 
 #define PICK(how) BOTH(_mm256_blendv_ps(y.lo, x.lo, _mm256_cmp_ps(a.lo, b.lo, how)), \
@@ -57,12 +58,12 @@ OP vec v_pick_ge(vec a, vec b, vec x, vec y) { PICK(_CMP_GE_OQ); }
 OP vec v_pick_gt(vec a, vec b, vec x, vec y) { PICK(_CMP_GT_OQ); }
 OP vec v_pick_eq(vec a, vec b, vec x, vec y) { PICK(_CMP_EQ_OQ); }
 
-OP __m256 pow2_8(__m256 t)
+/* x times 2^n, where n stands in the low bits of t, and x and the product are normal. */
+OP __m256 scale2_8(__m256 x, __m256 t)
 {
-    __m256i n = _mm256_add_epi32(_mm256_castps_si256(t), _mm256_set1_epi32(127));
-    return _mm256_castsi256_ps(_mm256_slli_epi32(n, 23));
+    return _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(x), _mm256_slli_epi32(_mm256_castps_si256(t), 23)));
 }
-OP vec v_pow2(vec t) { BOTH(pow2_8(t.lo), pow2_8(t.hi)); }
+OP vec v_scale2(vec x, vec t) { BOTH(scale2_8(x.lo, t.lo), scale2_8(x.hi, t.hi)); }
 
 OP __m256 split_8(__m256 x, __m256 *exponent)
 {

@@ -27,6 +27,7 @@ OP vec v_mul(vec a, vec b) { return _mm512_mul_ps(a, b); }
 OP vec v_div(vec a, vec b) { return _mm512_div_ps(a, b); }
 OP vec v_sqrt(vec a) { return _mm512_sqrt_ps(a); }
 OP vec v_max(vec a, vec b) { return _mm512_max_ps(a, b); }
+OP vec v_min(vec a, vec b) { return _mm512_min_ps(a, b); }
 OP vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 
 #define PICK(how) return _mm512_mask_blend_ps(_mm512_cmp_ps_mask(a, b, how), y, x)
@@ -34,9 +35,10 @@ OP vec v_pick_ge(vec a, vec b, vec x, vec y) { PICK(_CMP_GE_OQ); }
 OP vec v_pick_gt(vec a, vec b, vec x, vec y) { PICK(_CMP_GT_OQ); }
 OP vec v_pick_eq(vec a, vec b, vec x, vec y) { PICK(_CMP_EQ_OQ); }
 
-OP vec v_pow2(vec t)
+/* x times 2^n, where n stands in the low bits of t, and x and the product are normal. */
+OP vec v_scale2(vec x, vec t)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_add_epi32(_mm512_castps_si512(t), _mm512_set1_epi32(127)), 23));
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(x), _mm512_slli_epi32(_mm512_castps_si512(t), 23)));
 }
 OP vec v_split(vec x, vec *exponent)
 {

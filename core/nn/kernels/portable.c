@@ -67,11 +67,13 @@ OP vec v_mul(vec a, vec b) { LANEWISE(a.f[l] * b.f[l]); }
 OP vec v_div(vec a, vec b) { LANEWISE(a.f[l] / b.f[l]); }
 OP vec v_sqrt(vec a) { LANEWISE(sqrtf(a.f[l])); }
 OP vec v_max(vec a, vec b) { LANEWISE(a.f[l] > b.f[l] ? a.f[l] : b.f[l]); }
+OP vec v_min(vec a, vec b) { LANEWISE(a.f[l] < b.f[l] ? a.f[l] : b.f[l]); }
 OP vec v_fma(vec a, vec b, vec c) { LANEWISE(fused(a.f[l], b.f[l], c.f[l])); }
 OP vec v_pick_ge(vec a, vec b, vec x, vec y) { LANEWISE(a.f[l] >= b.f[l] ? x.f[l] : y.f[l]); }
 OP vec v_pick_gt(vec a, vec b, vec x, vec y) { LANEWISE(a.f[l] > b.f[l] ? x.f[l] : y.f[l]); }
 OP vec v_pick_eq(vec a, vec b, vec x, vec y) { LANEWISE(a.f[l] == b.f[l] ? x.f[l] : y.f[l]); }
-OP vec v_pow2(vec t) { LANEWISE(float_of((bits_of(t.f[l]) + 127u) << 23)); }
+/* x times 2^n, where n stands in the low bits of t, and x and the product are normal. */
+OP vec v_scale2(vec x, vec t) { LANEWISE(float_of(bits_of(x.f[l]) + (bits_of(t.f[l]) << 23))); }
 OP vec v_split(vec x, vec *exponent)
 {
     vec m;

@@ -2,31 +2,25 @@
  *
  * The element-by-element part of recurrent layers, written over `vec` as body.h, which includes this file.
  *
- * Sigmoid and tanh come from e^-|x|, which is never above 1: sigmoid is 1 / (1 + e) or e / (1 + e), tanh is
- * (1 - e^2) / (1 + e^2) with the sign of x; their absolute error is below 2e-7.  Gates that are wanted together share
- * one division: it costs as much as the exponential. */
+ * Sigmoid is 1 / (1 + e^-x), tanh (1 - e^-2x) / (1 + e^-2x), with the exponent taken as -30 to 30 (behind which both
+ * are 0, 1 or -1 as far as float32 can tell, and nothing overflows); their absolute error is below 2e-7.  Gates that are
+ * wanted together share one division: it costs as much as the exponential. */
 
 #define EACH_VECTOR(s, u, i, at, left) \
     for (size_t u = 0; u < (s)->units; u++) \
         for (size_t i = 0, at = u * (s)->ld, left; \
              i < (s)->n && (left = (s)->n - i < NN_LANES ? (s)->n - i : NN_LANES, true); i += NN_LANES, at += NN_LANES)
 
-INLINE vec v_abs(vec x) { return v_max(x, v_sub(v_set1(0), x)); }
+INLINE vec exp_bounded(vec x) { return v_exp_within(v_min(v_set1(30), v_max(v_set1(-30), x))); }
 
-/* sigmoid(x) = top / bottom. */
-INLINE void sigmoid_parts(vec x, vec *top, vec *bottom)
-{
-    vec one = v_set1(1), e = v_exp(v_sub(v_set1(0), v_abs(x)));
-    *top = v_pick_ge(x, v_set1(0), one, e);
-    *bottom = v_add(one, e);
-}
+/* sigmoid(x) = 1 / bottom. */
+INLINE vec sigmoid_bottom(vec x) { return v_add(v_set1(1), exp_bounded(v_sub(v_set1(0), x))); }
 
 /* tanh(x) = top / bottom. */
 INLINE void tanh_parts(vec x, vec *top, vec *bottom)
 {
-    vec one = v_set1(1), zero = v_set1(0), e = v_exp(v_mul(v_set1(-2), v_abs(x)));
-    vec size = v_sub(one, e);
-    *top = v_pick_ge(x, zero, size, v_sub(zero, size));
+    vec one = v_set1(1), e = exp_bounded(v_mul(v_set1(-2), x));
+    *top = v_sub(one, e);
     *bottom = v_add(one, e);
 }
 
@@ -39,12 +33,10 @@ INLINE vec v_tanh(vec x)
 
 INLINE void sigmoid_two(vec *x, vec *y)
 {
-    vec x_top, x_bottom, y_top, y_bottom;
-    sigmoid_parts(*x, &x_top, &x_bottom);
-    sigmoid_parts(*y, &y_top, &y_bottom);
+    vec x_bottom = sigmoid_bottom(*x), y_bottom = sigmoid_bottom(*y);
     vec inverse = v_div(v_set1(1), v_mul(x_bottom, y_bottom));
-    *x = v_mul(v_mul(x_top, y_bottom), inverse);
-    *y = v_mul(v_mul(y_top, x_bottom), inverse);
+    *x = v_mul(y_bottom, inverse);
+    *y = v_mul(x_bottom, inverse);
 }
 
 /* s (1 - s), and 1 - t^2: slopes of sigmoid and tanh by their values. */
@@ -62,17 +54,36 @@ INLINE vec pick_going(const struct recurrent_step *s, size_t i, vec on, vec off)
 /* z before + (1 - z) candidate = candidate + z (before - candidate). */
 INLINE vec gru_mix(vec z, vec candidate, vec before) { return v_fma(z, v_sub(before, candidate), candidate); }
 
+INLINE vec gru_new(vec *z, vec *r, vec input, vec recurrent, vec before, vec *candidate)
+{
+    sigmoid_two(z, r);
+    *candidate = v_tanh(v_fma(*r, recurrent, input));
+    return gru_mix(*z, *candidate, before);
+}
+
 static TARGET void gru_forward(const struct recurrent_step *s, float *g, const float *h_before, float *h)
 {
     size_t gate = s->gate;
+    vec candidate;
+    if (s->ld > 1) {                                          /* whole vectors: masks cost */
+        for (size_t u = 0; u < s->units; u++)
+            for (size_t i = 0, at = u * s->ld; i < s->n; i += NN_LANES, at += NN_LANES) {
+                vec z = v_load(g + at), r = v_load(g + gate + at), before = v_load(h_before + at);
+                vec new = gru_new(&z, &r, v_load(g + 2 * gate + at), v_load(g + 3 * gate + at), before, &candidate);
+                v_store(g + at, z);
+                v_store(g + gate + at, r);
+                v_store(g + 2 * gate + at, candidate);
+                v_store(h + at, pick_going(s, i, new, before));
+            }
+        return;
+    }
     EACH_VECTOR(s, u, i, at, left) {
         vec z = v_load_n(g + at, left), r = v_load_n(g + gate + at, left), before = v_load_n(h_before + at, left);
-        sigmoid_two(&z, &r);
-        vec candidate = v_tanh(v_fma(r, v_load_n(g + 3 * gate + at, left), v_load_n(g + 2 * gate + at, left)));
+        vec input = v_load_n(g + 2 * gate + at, left), recurrent = v_load_n(g + 3 * gate + at, left);
+        v_store_n(h + at, left, gru_new(&z, &r, input, recurrent, before, &candidate));
         v_store_n(g + at, left, z);
         v_store_n(g + gate + at, left, r);
         v_store_n(g + 2 * gate + at, left, candidate);
-        v_store_n(h + at, left, pick_going(s, i, gru_mix(z, candidate, before), before));
     }
 }
 
@@ -160,13 +171,12 @@ static TARGET void lstm_forward(const struct recurrent_step *s, float *g, const 
     EACH_VECTOR(s, u, i, at, left) {
         vec in = v_load_n(g + at, left), forget = v_load_n(g + gate + at, left);
         vec out = v_load_n(g + 3 * gate + at, left);
-        vec before = v_load_n(c_before + at, left), out_top, out_bottom, tanh_top, tanh_bottom;
+        vec before = v_load_n(c_before + at, left), out_bottom = sigmoid_bottom(out), tanh_top, tanh_bottom;
         sigmoid_two(&in, &forget);
-        sigmoid_parts(out, &out_top, &out_bottom);
         tanh_parts(v_load_n(g + 2 * gate + at, left), &tanh_top, &tanh_bottom);
         vec inverse = v_div(v_set1(1), v_mul(out_bottom, tanh_bottom));
         vec candidate = v_mul(v_mul(tanh_top, out_bottom), inverse);
-        out = v_mul(v_mul(out_top, tanh_bottom), inverse);
+        out = v_mul(tanh_bottom, inverse);
         vec cell = v_fma(forget, before, v_mul(in, candidate));
         v_store_n(g + at, left, in);
         v_store_n(g + gate + at, left, forget);
