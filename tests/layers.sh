@@ -58,7 +58,8 @@ BEGIN {
     rule("nn", "base")
     rule("metrics", "base")
     rule("comm", "base")
-    rule("model", "base nn feature metrics")
+    rule("sandbox", "base")
+    rule("model", "base codec nn feature metrics sandbox")
     rule("work", "base")                                 # and every public header of core
 
     library("^(cblas|openblas_config|lapacke)[.]h$", "^core/base/blas[.]c$")
