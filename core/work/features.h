@@ -32,6 +32,19 @@ struct select_unit {
 };
 extern const struct field select_unit_fields[];
 
+/* What unit i of phase 1 left: the bucket of each row group of its scatter file. */
+struct scatter_unit {
+    struct field_list buckets;         /* int64_t */
+};
+extern const struct field scatter_unit_fields[];
+
+/* What a unit of phase 2 left: its part. */
+struct gather_unit {
+    int64_t events, bytes;
+    const char *sha256;
+};
+extern const struct field gather_unit_fields[];
+
 /* Selected events are numbered through all parts, in order.  positions[i] says where event i goes. */
 enum { POSITION_DROPPED = 0xFFFFFFFFu, POSITION_TEST = 0x80000000u, POSITION_MASK = 0x7FFFFFFFu };
 struct assignment {

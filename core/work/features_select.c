@@ -63,6 +63,8 @@ enum status part_events_run(struct job_ctx *ctx, const struct features_input *in
     if (!r.slots)
         return error_set(e, STATUS_NOMEM, "features");
     TRY(events_reader_open(in->events, part, &r.reader, e));
+    if (!want_rows)
+        events_reader_without_rows(r.reader);
     for (size_t i = 0; i < n_slots; i++) {
         event_batch_init(&r.slots[i].events);
         feature_batch_init(&r.slots[i].features);
