@@ -58,26 +58,27 @@ static bool watch_cancelled(void *ctx)
     return r->ctx->host->cancelled(r->ctx->host_ctx);
 }
 
+/* The best so far is part of the phase, so that whoever follows sees it. */
 static void tell(struct run *r, int64_t rows)
 {
     struct tally *t = &r->state->tally;
+    const struct rungs *rungs = &r->state->rungs;
     int64_t done = t->rows_done += rows;
-    char phase[64], message[160] = "";
+    char phase[160], best_text[80] = "";
     int best = t->best, n_done = t->trials_done;
-    if (r->state->rungs.n > 1)
-        snprintf(phase, sizeof phase, "rung %zu/%zu, trial %d/%zu", r->state->rung + 1, r->state->rungs.n, n_done,
-                 r->state->rungs.trials[r->state->rung]);
-    else
-        snprintf(phase, sizeof phase, "trial %d/%zu", n_done, t->n_trials);
     if (best >= 0) {
         double sum = 0;
         for (size_t i = 0; i < t->k; i++)
             sum += t->value[(size_t)best * t->k + i];
-        snprintf(message, sizeof message, "best %s %.6g: trial %d", study_metric_names[r->spec->objective.metric],
-                 sum / (double)t->k, best);
+        snprintf(best_text, sizeof best_text, ", best %s %.5g", study_metric_names[r->spec->objective.metric],
+                 sum / (double)t->k);
     }
-    work_progress(r->ctx, phase, "samples", done < t->rows_total ? done : t->rows_total, t->rows_total,
-                  *message ? message : NULL);
+    if (rungs->n > 1)
+        snprintf(phase, sizeof phase, "rung %zu/%zu, trial %d/%zu%s", r->state->rung + 1, rungs->n, n_done,
+                 rungs->trials[r->state->rung], best_text);
+    else
+        snprintf(phase, sizeof phase, "trial %d/%zu%s", n_done, t->n_trials, best_text);
+    work_progress(r->ctx, phase, "samples", done < t->rows_total ? done : t->rows_total, t->rows_total, NULL);
 }
 
 /* The trainer may hold out some of the rows itself: what counts is how far the epoch is. */

@@ -6,6 +6,7 @@
 #include "server/cli/cli.h"
 #include "server/cli/client.h"
 #include "server/cli/progress.h"
+#include "server/cli/study.h"
 
 #include <signal.h>
 #include <string.h>
@@ -188,6 +189,8 @@ static int follow(struct submit *s)
         }
     }
     progress_bar_clear(&s->bar);
+    for (size_t i = 0; i < n_jobs(s); i++)
+        study_print(stderr, json_get(job_at(s, i), "result"));
     return all_completed(s) ? CLI_DONE : CLI_FAILED;
 }
 

@@ -10,6 +10,7 @@ service_start
 # ---- the example pipeline ---------------------------------------------------------------------------------------
 "$dltrigger" submit deploy/examples/tune_pipeline.json --server "$server" --follow > "$folder/jobs.json" 2> "$folder/progress" ||
     { cat "$folder/progress" >&2; fail "the pipeline failed"; }
+expect "the best are told at the end" "$(grep -c 'the best of 4 trials\| 1. trial' "$folder/progress")" 2
 job_of() { get "/api/v1/jobs?kind=$1&limit=1" | jq -c ".items[0]$2"; }
 train=$(job_of features .result.dataset_id | tr -d '"')
 study=$(job_of tune .result.study_id | tr -d '"')
