@@ -58,12 +58,14 @@ static void raise_descriptor_limit(void)
     }
 }
 
+#define SOURCE_SETTING "the setting source_host of dltriggerd"
+
 static enum status set_source_policy(const struct config *c, struct error *e)
 {
     const struct source_policy policy = {
         .hosts = c->source_host.items,
         .n_hosts = c->source_host.n_items,
-        .setting = "the setting source_host of dltriggerd",
+        .setting = SOURCE_SETTING,
     };
     return source_policy_set(&policy, e);
 }
@@ -77,6 +79,10 @@ static enum status start_jobs(struct app *app, struct error *e)
         .n_data_roots = c->data_root.n_items,
         .workers = (size_t)c->workers,
         .threads_per_job = (size_t)c->threads,
+        .child_kinds = jobs_untrusted_kinds,
+        .source_hosts = c->source_host.items,
+        .n_source_hosts = c->source_host.n_items,
+        .source_setting = SOURCE_SETTING,
     };
     return jobs_start(app->store, &o, &app->jobs, e);
 }
@@ -176,6 +182,8 @@ int main(int argc, char **argv)
     struct config config;
     enum config_action action = CONFIG_RUN;
     struct error e;
+    if (jobs_is_child(argc, argv))
+        return jobs_child_main(argc, argv, NULL);
     loop_ignore_sigpipe();
     arena_init(&arena, 8 << 20);
     if (config_load(&arena, argc, argv, getenv, &config, &action, &e) != STATUS_OK) {

@@ -3,6 +3,7 @@
  * dltrigger: looks into files, computes features, runs jobs without a server, and is a client of dltriggerd.  The table
  * of commands, and nothing else. */
 #include "server/cli/cli.h"
+#include "server/jobs/jobs.h"
 
 #include <signal.h>
 #include <string.h>
@@ -33,6 +34,8 @@ static int print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
+    if (jobs_is_child(argc, argv))                    /* a job of `dltrigger run`: server/jobs/child.c */
+        return jobs_child_main(argc, argv, NULL);
     if (argc < 2)
         return print_help(stderr);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0)

@@ -342,7 +342,9 @@ static int run_in(struct run *r)
     struct error e;
     const struct run_options *o = &r->options;
     struct jobs_options options = {.data_dir = o->data_dir, .data_roots = o->roots, .n_data_roots = o->n_roots,
-                                   .workers = 1, .threads_per_job = o->threads};
+                                   .workers = 1, .threads_per_job = o->threads, .child_kinds = jobs_untrusted_kinds,
+                                   .source_hosts = o->hosts, .n_source_hosts = o->n_hosts,
+                                   .source_setting = "--source-host"};
     const struct source_policy policy = {.hosts = o->hosts, .n_hosts = o->n_hosts, .setting = "--source-host"};
     if (source_policy_set(&policy, &e) != STATUS_OK || read_body(r, &e) != STATUS_OK ||
         store_open(o->data_dir, &r->store, &e) != STATUS_OK)

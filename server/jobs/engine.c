@@ -219,6 +219,16 @@ static enum status copy_roots(struct jobs *j, const struct jobs_options *o, stru
     return j->data_roots ? STATUS_OK : error_set(e, STATUS_NOMEM, "no memory for the job engine");
 }
 
+static enum status copy_hosts(struct jobs *j, const struct jobs_options *o, struct error *e)
+{
+    j->source_hosts = ARENA_NEW(&j->kept, const char *, o->n_source_hosts + 1);
+    j->source_setting = arena_strdup(&j->kept, o->source_setting ? o->source_setting : "the list of allowed hosts");
+    bool whole = j->source_hosts && j->source_setting;
+    for (size_t i = 0; whole && i < o->n_source_hosts; i++)
+        whole = (j->source_hosts[j->n_source_hosts++] = arena_strdup(&j->kept, o->source_hosts[i])) != NULL;
+    return whole ? STATUS_OK : error_set(e, STATUS_NOMEM, "no memory for the job engine");
+}
+
 static enum status rescue(struct jobs *j, struct error *e)
 {
     char entry[ERROR_ENTRY_MAX], upstream[ERROR_ENTRY_MAX];
@@ -301,6 +311,7 @@ static enum status start_threads(struct jobs *j, size_t n, struct error *e)
 static enum status start(struct jobs *j, const struct jobs_options *o, struct error *e)
 {
     TRY(copy_roots(j, o, e));
+    TRY(copy_hosts(j, o, e));
     TRY(rescue(j, e));
     TRY(publications_undo(j, NULL, e));
     TRY(remove_leftovers(j, e));
@@ -316,6 +327,7 @@ enum status jobs_start(struct store *store, const struct jobs_options *options, 
     j->store = store;
     j->kinds = options->kinds ? options->kinds : job_kinds;
     j->threads_per_job = options->threads_per_job > 0 ? options->threads_per_job : 1;
+    j->child_kinds = options->child_kinds;
     j->retry_base_us = options->retry_base_us > 0 ? options->retry_base_us : 15 * 1000000LL;
     j->cancel_deadline_us = options->cancel_deadline_us > 0 ? options->cancel_deadline_us : 30 * 1000000LL;
     store_new_id("boot", j->boot);

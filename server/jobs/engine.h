@@ -64,6 +64,9 @@ struct jobs {
     struct arena kept;                            /* what lives as long as the engine */
     const char **data_roots;                      /* real paths */
     size_t n_data_roots, threads_per_job;
+    const char *const *child_kinds;               /* NULL-terminated; NULL: none */
+    const char **source_hosts, *source_setting;   /* of source_policy_set, for children */
+    size_t n_source_hosts;
     int64_t retry_base_us, cancel_deadline_us;
     char boot[40];
     atomic_uint_fast64_t n_tokens;
@@ -166,12 +169,27 @@ enum status references_resolve(struct jobs *j, struct arena *a, const char *pipe
                                struct error *e) MUST_USE;
 
 /* ---- units.c: what a run consists of */
-struct job_run;
-/* CANCELLED once the job should stop. */
-enum status run_check_stop(const struct job_run *run, struct error *e) MUST_USE;
+enum { PHASE_UNITS_MAX = 10000000 };
+/* How a run reaches the store: from the engine's own process, or over a socket from the job's. */
+struct run_ops {
+    enum status (*check_stop)(void *ctx, struct error *e);       /* CANCELLED once the job should stop */
+    enum status (*committed)(void *ctx, int phase, int64_t n_units, bool *done, struct error *e);
+    enum status (*commit)(void *ctx, int phase, int64_t unit, struct span result, struct error *e);
+};
 /* All units of all phases that are not committed yet, each committed as it ends. */
-enum status run_phases(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
-                       struct error *e) MUST_USE;
+enum status run_phases(const struct run_ops *ops, void *ops_ctx, struct job_ctx *ctx, const struct job_kind *kind,
+                       const void *spec, struct error *e) MUST_USE;
+/* What the kind does behind its last phase; *text gets the result's JSON and a NUL. */
+enum status run_finish(const struct run_ops *ops, void *ops_ctx, struct job_ctx *ctx, const struct job_kind *kind,
+                       const void *spec, bool *partial, struct buf *text, struct error *e) MUST_USE;
+
+/* ---- parent.c: a run in a process of its own, see child.c for the other side */
+struct job_run;
+bool engine_in_child(const struct jobs *j, const struct job_kind *kind);
+/* Units and finish of a claimed job whose spec's canonical text is given.  A process that ends before the job does is an
+ * error that names its signal, and sets run->crashed. */
+enum status run_in_child(struct job_run *run, const struct job_kind *kind, const char *spec_text, struct buf *result,
+                         struct error *e) MUST_USE;
 
 /* ---- publish.c: staged folders to their places */
 /* Checks and copies one artifact that a job says it has. */
@@ -198,8 +216,10 @@ struct job_run {
     struct job_publication published[16];
     size_t n_published;
     bool partial;                                 /* of the result: something was passed over */
+    bool crashed;                                 /* its process did */
     char work_dir[4096];
 };
 extern const struct job_host engine_host;         /* its pointer is the struct job_run */
+extern const struct run_ops engine_ops;           /* the same; runner.c */
 
 #endif

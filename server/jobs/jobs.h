@@ -18,6 +18,10 @@ struct jobs_options {
     size_t workers;                    /* worker threads, >= 1 */
     size_t threads_per_job;            /* job_ctx.threads */
     const struct job_kind *const *kinds;           /* NULL-terminated; NULL: core's job_kinds */
+    const char *const *child_kinds;    /* run in processes of their own; NULL-terminated; NULL: none.  See jobs_child_main */
+    const char *const *source_hosts;   /* what source_policy_set was given, for those processes */
+    size_t n_source_hosts;
+    const char *source_setting;
     int64_t retry_base_us;             /* first backoff; 0: 15 s */
     int64_t cancel_deadline_us;        /* how long a cancelled job may take to stop before it is fenced off; 0: 30 s */
 };
@@ -27,6 +31,16 @@ struct jobs_options {
 enum status jobs_start(struct store *store, const struct jobs_options *options, struct jobs **out, struct error *e) MUST_USE;
 /* Stops taking jobs, interrupts running units (they checkpoint and go back to available, attempt unspent), joins. */
 void jobs_stop(struct jobs *j);
+
+/* Kinds that parse bytes of strangers: what child_kinds should be. */
+extern const char *const jobs_untrusted_kinds[];
+/* A program whose jobs run in children begins main() with: if (jobs_is_child(argc, argv)) return jobs_child_main(...). */
+#define JOBS_CHILD_WORD "job-child"
+static inline bool jobs_is_child(int argc, char **argv)
+{
+    return argc > 1 && __builtin_strcmp(argv[1], JOBS_CHILD_WORD) == 0;
+}
+int jobs_child_main(int argc, char **argv, const struct job_kind *const *kinds);
 
 /* Validates {kind, spec, priority?, tags?, max_attempts?, queue?, run_at?, timeout_seconds?, cache?} and inserts it.
  * Problems are collected (ARGUMENT).  priority 0 to 9, 0 first, default 2; max_attempts 1 to 20, default the kind's; queue:

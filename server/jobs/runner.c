@@ -78,7 +78,7 @@ static enum status problem_error(const struct json_problems *problems, struct er
 
 /* The stored spec, its references resolved when the job is a step of a pipeline, decoded and validated once more. */
 static enum status read_spec(struct job_run *run, struct arena *a, const struct job_kind *kind, void **spec,
-                             struct error *e)
+                             const char **out, struct error *e)
 {
     const struct job_claim *claim = run->claim;
     struct json *value;
@@ -97,45 +97,50 @@ static enum status read_spec(struct job_run *run, struct arena *a, const struct 
         s = problem_error(problems, e);
     if (s == STATUS_OK && strcmp(text, claim->spec) != 0)
         s = store_job_spec_set(run->jobs->store, claim->id, run->token, text, sha256, e);
+    *out = s == STATUS_OK ? text : NULL;
     json_free(value);
     return s;
 }
 
-/* ---- finish ------------------------------------------------------------------------------------------------------------ */
+/* ---- units and finish, in this process ------------------------------------------------------------------------------ */
 
-static enum status result_text(const struct job_kind *kind, const void *result, struct buf *out, struct error *e)
+static enum status ops_check_stop(void *ctx, struct error *e)
 {
-    struct json *v = json_encode_fields(kind->result_fields, result);
-    enum status s = json_write(v, out, e);
-    json_free(v);
-    return s == STATUS_OK ? buf_append(out, "", 1, e) : s;
+    const struct job_run *run = ctx;
+    return atomic_load(&run->live->stop) ? error_set(e, STATUS_CANCELLED, "stopped") : STATUS_OK;
 }
 
-/* A job that was told to pass over bad files, and did. */
-static bool is_partial(const struct job_kind *kind, const void *result)
+static enum status ops_committed(void *ctx, int phase, int64_t n_units, bool *done, struct error *e)
 {
-    const struct field *f = field_find(kind->result_fields, "files_skipped");
-    int64_t n = 0;
-    if (f && f->kind == FIELD_KIND_I64)
-        memcpy(&n, (const char *)result + f->offset, sizeof n);
-    return n > 0;
+    const struct job_run *run = ctx;
+    int64_t n_done;
+    return store_units_committed(run->jobs->store, run->claim->id, phase, n_units, done, &n_done, e);
 }
 
-static enum status finish(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
-                          struct buf *text, struct error *e)
+static enum status ops_commit(void *ctx, int phase, int64_t unit, struct span result, struct error *e)
 {
-    TRY(run_check_stop(run, e));
-    void *result = arena_alloc(ctx->arena, 1, kind->result_size);
-    if (!result)
-        return error_set(e, STATUS_NOMEM, "no memory for a result");
-    field_defaults(kind->result_fields, result);
-    run->n_published = 0;
-    TRY(kind->finish(ctx, spec, result, e));
-    run->partial = is_partial(kind, result);
-    TRY(result_text(kind, result, text, e));
-    arena_reset(ctx->arena);
-    TRY(run_check_stop(run, e));
-    return publications_move(run->jobs, run->claim->id, run->token, run->published, run->n_published, e);
+    const struct job_run *run = ctx;
+    return store_unit_commit(run->jobs->store, run->claim->id, run->token, phase, unit, result, e);
+}
+
+const struct run_ops engine_ops = {ops_check_stop, ops_committed, ops_commit};
+
+static enum status run_here(struct job_run *run, const struct job_kind *kind, const void *spec, struct buf *result,
+                            struct error *e)
+{
+    struct arena unit_arena;
+    char created_at[40];
+    json_time_text(run->claim->created_us, created_at);
+    arena_init(&unit_arena, UNIT_ARENA_MAX);
+    struct job_ctx ctx = {.host = &engine_host, .host_ctx = run, .arena = &unit_arena, .job_id = run->claim->id,
+                          .work_dir = run->work_dir, .created_at = created_at, .threads = run->jobs->threads_per_job};
+    enum status s = run_phases(&engine_ops, run, &ctx, kind, spec, e);
+    if (s == STATUS_OK)
+        s = run_finish(&engine_ops, run, &ctx, kind, spec, &run->partial, result, e);
+    if (ctx.free_state)
+        ctx.free_state(ctx.state);
+    arena_fini(&unit_arena);
+    return s;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------------------------------ */
@@ -274,37 +279,30 @@ static enum status make_work_dir(struct job_run *run, struct error *e)
     return file_make_folder(run->work_dir, e);
 }
 
-static enum status run_to_result(struct job_run *run, struct arena *spec_arena, struct arena *unit_arena,
-                                 struct buf *result, struct error *e)
+static enum status run_to_result(struct job_run *run, struct arena *spec_arena, struct buf *result, struct error *e)
 {
     struct jobs *j = run->jobs;
     const struct job_kind *kind = engine_kind_find(j, run->claim->kind);
-    char created_at[40];
+    const char *text = NULL;
     void *spec;
     if (!kind)
         return error_set(e, STATUS_UNSUPPORTED, "this build has no job kind %s", run->claim->kind);
     TRY(publications_undo(j, run->claim->id, e));
     TRY(make_work_dir(run, e));
-    TRY(read_spec(run, spec_arena, kind, &spec, e));
-    json_time_text(run->claim->created_us, created_at);
-    struct job_ctx ctx = {.host = &engine_host, .host_ctx = run, .arena = unit_arena, .job_id = run->claim->id,
-                          .work_dir = run->work_dir, .created_at = created_at, .threads = j->threads_per_job};
-    enum status s = run_phases(run, &ctx, kind, spec, e);
-    if (s == STATUS_OK)
-        s = finish(run, &ctx, kind, spec, result, e);
-    if (ctx.free_state)
-        ctx.free_state(ctx.state);
-    return s;
+    TRY(read_spec(run, spec_arena, kind, &spec, &text, e));
+    run->n_published = 0;
+    TRY(engine_in_child(j, kind) ? run_in_child(run, kind, text, result, e) : run_here(run, kind, spec, result, e));
+    TRY(ops_check_stop(run, e));
+    return publications_move(j, run->claim->id, run->token, run->published, run->n_published, e);
 }
 
 void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
 {
     struct job_run run = {.jobs = j, .live = &w->live, .claim = claim, .token = w->live.token};
-    struct arena spec_arena, unit_arena;
+    struct arena spec_arena;
     struct buf result;
     struct error e = {.text = ""}, ignored;
     arena_init(&spec_arena, SPEC_ARENA_MAX);
-    arena_init(&unit_arena, UNIT_ARENA_MAX);
     arena_init(&run.kept, SPEC_ARENA_MAX);
     buf_init(&result, RESULT_MAX);
     check(pthread_mutex_init(&run.lock, NULL) == 0);
@@ -312,7 +310,7 @@ void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
     log_line(LOG_INFO, "job %s (%s): attempt %d%s%s", claim->id, claim->kind, claim->attempt,
              claim->traceparent ? " trace " : "", claim->traceparent ? claim->traceparent : "");
 
-    enum status s = run_to_result(&run, &spec_arena, &unit_arena, &result, &e);
+    enum status s = run_to_result(&run, &spec_arena, &result, &e);
     if (live_flush(j, w, 1, false, &ignored) != STATUS_OK)
         log_line(LOG_WARN, "job %s: last progress: %s", claim->id, ignored.text);
     live_ending(&w->live);
@@ -325,12 +323,13 @@ void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
         end_timed_out(&run);
     else if ((stop & STOP_INTERRUPT) && s == STATUS_CANCELLED)
         end_interrupted(&run);
+    else if (run.crashed)
+        end_attempt(&run, "CRASHED", true, e.text);
     else
         end_failed(&run, s, &e);
 
     pthread_mutex_destroy(&run.lock);
     buf_fini(&result);
     arena_fini(&run.kept);
-    arena_fini(&unit_arena);
     arena_fini(&spec_arena);
 }

@@ -4,13 +4,15 @@
  * its units run at the same time, each in a context of its own. */
 #include "server/jobs/engine.h"
 
-enum { UNITS_MAX = 10000000 };
+#include <string.h>
+
 #define UNIT_ARENA_MAX ((size_t)2 << 30)
 #define UNIT_RESULT_MAX ((size_t)64 << 20)
 
 /* One phase under way. */
 struct phase {
-    struct job_run *run;
+    const struct run_ops *ops;
+    void *ops_ctx;
     struct job_ctx *ctx;
     const struct job_kind *kind;
     const void *spec;
@@ -19,22 +21,15 @@ struct phase {
     size_t n_todo;
 };
 
-enum status run_check_stop(const struct job_run *run, struct error *e)
-{
-    return atomic_load(&run->live->stop) ? error_set(e, STATUS_CANCELLED, "stopped") : STATUS_OK;
-}
-
 static enum status run_unit(const struct phase *p, struct job_ctx *ctx, int64_t unit, struct error *e)
 {
-    struct job_run *run = p->run;
     struct buf result;
     buf_init(&result, UNIT_RESULT_MAX);
-    enum status s = run_check_stop(run, e);
+    enum status s = p->ops->check_stop(p->ops_ctx, e);
     if (s == STATUS_OK)
         s = p->kind->run(ctx, p->spec, p->number, unit, &result, e);
     if (s == STATUS_OK)
-        s = store_unit_commit(run->jobs->store, run->claim->id, run->token, p->number, unit,
-                              (struct span){result.data, result.len}, e);
+        s = p->ops->commit(p->ops_ctx, p->number, unit, (struct span){result.data, result.len}, e);
     arena_reset(ctx->arena);
     buf_fini(&result);
     return s;
@@ -77,14 +72,13 @@ static enum status run_together(const struct phase *p, size_t threads, struct er
 
 static enum status find_todo(struct phase *p, int64_t n_units, struct error *e)
 {
-    int64_t n_done;
     bool *done = mem_calloc((size_t)n_units + 1, sizeof *done);
     p->todo = mem_calloc((size_t)n_units + 1, sizeof *p->todo);
     enum status s = STATUS_OK;
     if (!done || !p->todo)
         s = error_set(e, STATUS_NOMEM, "no memory for %lld units", (long long)n_units);
     if (s == STATUS_OK)
-        s = store_units_committed(p->run->jobs->store, p->run->claim->id, p->number, n_units, done, &n_done, e);
+        s = p->ops->committed(p->ops_ctx, p->number, n_units, done, e);
     for (int64_t unit = 0; s == STATUS_OK && unit < n_units; unit++)
         if (!done[unit])
             p->todo[p->n_todo++] = unit;
@@ -94,8 +88,8 @@ static enum status find_todo(struct phase *p, int64_t n_units, struct error *e)
 
 static enum status run_phase(struct phase *p, int64_t n_units, struct error *e)
 {
-    if (n_units > UNITS_MAX)
-        return error_set(e, STATUS_RANGE, "%lld units, at most %d in a phase", (long long)n_units, UNITS_MAX);
+    if (n_units > PHASE_UNITS_MAX)
+        return error_set(e, STATUS_RANGE, "%lld units, at most %d in a phase", (long long)n_units, PHASE_UNITS_MAX);
     enum status s = find_todo(p, n_units, e);
     size_t threads = p->ctx->threads < p->n_todo ? p->ctx->threads : p->n_todo;
     if (s == STATUS_OK && p->kind->parallel && p->n_todo > 0)
@@ -107,18 +101,53 @@ static enum status run_phase(struct phase *p, int64_t n_units, struct error *e)
     return s;
 }
 
-enum status run_phases(struct job_run *run, struct job_ctx *ctx, const struct job_kind *kind, const void *spec,
-                       struct error *e)
+enum status run_phases(const struct run_ops *ops, void *ops_ctx, struct job_ctx *ctx, const struct job_kind *kind,
+                       const void *spec, struct error *e)
 {
     for (int number = 0;; number++) {
         int64_t n_units = -1;
-        TRY(run_check_stop(run, e));
+        TRY(ops->check_stop(ops_ctx, e));
         enum status s = kind->plan(ctx, spec, number, &n_units, e);
         arena_reset(ctx->arena);
         TRY(s);
         if (n_units < 0)
             return STATUS_OK;
-        struct phase p = {.run = run, .ctx = ctx, .kind = kind, .spec = spec, .number = number};
+        struct phase p = {.ops = ops, .ops_ctx = ops_ctx, .ctx = ctx, .kind = kind, .spec = spec, .number = number};
         TRY(run_phase(&p, n_units, e));
     }
+}
+
+/* ---- finish ---------------------------------------------------------------------------------------------------------- */
+
+static enum status result_text(const struct job_kind *kind, const void *result, struct buf *out, struct error *e)
+{
+    struct json *v = json_encode_fields(kind->result_fields, result);
+    enum status s = json_write(v, out, e);
+    json_free(v);
+    return s == STATUS_OK ? buf_append(out, "", 1, e) : s;
+}
+
+/* A job that was told to pass over bad files, and did. */
+static bool is_partial(const struct job_kind *kind, const void *result)
+{
+    const struct field *f = field_find(kind->result_fields, "files_skipped");
+    int64_t n = 0;
+    if (f && f->kind == FIELD_KIND_I64)
+        memcpy(&n, (const char *)result + f->offset, sizeof n);
+    return n > 0;
+}
+
+enum status run_finish(const struct run_ops *ops, void *ops_ctx, struct job_ctx *ctx, const struct job_kind *kind,
+                       const void *spec, bool *partial, struct buf *text, struct error *e)
+{
+    TRY(ops->check_stop(ops_ctx, e));
+    void *result = arena_alloc(ctx->arena, 1, kind->result_size);
+    if (!result)
+        return error_set(e, STATUS_NOMEM, "no memory for a result");
+    field_defaults(kind->result_fields, result);
+    TRY(kind->finish(ctx, spec, result, e));
+    *partial = is_partial(kind, result);
+    TRY(result_text(kind, result, text, e));
+    arena_reset(ctx->arena);
+    return STATUS_OK;
 }

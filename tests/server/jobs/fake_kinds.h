@@ -36,7 +36,7 @@ struct fake_spec {
     const char *input, *dataset, *model, *publish, *name;
     double scale;
     struct field_list numbers;
-    bool until_cancelled, checkpoint;
+    bool until_cancelled, checkpoint, deaf;
 };
 static const struct field fake_spec_fields[] = {
     FIELD_I64(struct fake_spec, units, .min = 0, .max = 1000, .def = 3),
@@ -55,6 +55,7 @@ static const struct field fake_spec_fields[] = {
     FIELD_LIST_F64(struct fake_spec, numbers),
     FIELD_BOOL(struct fake_spec, until_cancelled),
     FIELD_BOOL(struct fake_spec, checkpoint),
+    FIELD_BOOL(struct fake_spec, deaf),
     FIELD_END,
 };
 
@@ -129,7 +130,7 @@ static inline enum status fake_work(struct job_ctx *ctx, const struct fake_spec 
 {
     for (int64_t ms = 0; s->until_cancelled || is_shut(unit) || ms < s->delay_ms; ms++) {
         atomic_fetch_add(&fake.polls, 1);
-        if (ctx->host->cancelled(ctx->host_ctx) && !atomic_load(&fake.hang))
+        if (ctx->host->cancelled(ctx->host_ctx) && !atomic_load(&fake.hang) && !s->deaf)
             return error_set(e, STATUS_CANCELLED, "stopped between slices");
         usleep(1000);
     }
