@@ -6,6 +6,7 @@
 #include "core/source.h"
 #include "server/cli/cli.h"
 #include "server/cli/progress.h"
+#include "server/cli/study.h"
 #include "server/jobs/jobs.h"
 
 #include <signal.h>
@@ -291,6 +292,7 @@ static int report(struct run *r)
 {
     bool all_done = true;
     struct error e;
+    struct json *found;
     struct json *whole = r->pipeline_id[0] ? json_new_object() : NULL, *steps = whole ? json_new_object() : NULL;
     if (whole)
         json_set(whole, "pipeline_id", json_new_string(r->pipeline_id));
@@ -306,6 +308,10 @@ static int report(struct run *r)
             add_step(steps, &row);
         else
             whole = job_result(&row);
+        if (row.state == JOB_COMPLETED && (found = job_result(&row))) {
+            study_print(stderr, found);
+            json_free(found);
+        }
     }
     if (r->pipeline_id[0])
         json_set(whole, "steps", steps);
