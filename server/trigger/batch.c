@@ -282,7 +282,7 @@ static enum status write_slot(struct batch *b, struct slot *slot, size_t n_score
         TRY(buf_append(b->out, b->chunk->text.data + slot->at, slot->len, e));
         return buf_append(b->out, "\n", 1, e);
     }
-    decide_verdict(d);
+    decide_verdict(d, time_mono_ns());
     d->batch_size = n_scored;
     d->compute_ns = compute_ns;
     d->total_ns = time_mono_ns() - b->work.arrived_ns;

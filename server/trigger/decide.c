@@ -181,7 +181,13 @@ enum status decide_features(struct decision *d, struct scratch *s, struct json_p
 
 /* ---- paths --------------------------------------------------------------------------------------------- */
 
-static void decide_path(struct decision *d, size_t i)
+static bool keeps(const struct decision *d, const struct menu_path *path, int64_t prescale)
+{
+    const struct posted_event *event = d->event;
+    return trigger_prescale_keeps(d->menu->seed, path->name, event->run, event->lumi, event->event, prescale);
+}
+
+static void decide_path(struct decision *d, size_t i, int64_t now_ns)
 {
     const struct menu_path *path = &d->menu->paths[i];
     const struct menu_model *model = &d->menu->models[path->i_model];
@@ -191,12 +197,16 @@ static void decide_path(struct decision *d, size_t i)
     o->has_score = true;
     o->score = d->scores[model->first_score + path->i_class];
     o->raw = (double)o->score >= path->threshold;
-    o->prescale_pass = o->raw && trigger_prescale_keeps(d->menu->seed, path->name, d->event->run, d->event->lumi,
-                                                        d->event->event, path->prescale);
-    o->accept = o->prescale_pass && !path->shadow;
+    o->prescale = budget_prescale(path->budget, path->prescale);
+    o->prescale_pass = o->raw && keeps(d, path, path->prescale);
+    if (o->prescale_pass && !path->shadow)
+        o->rate_limited = (o->prescale != path->prescale && !keeps(d, path, o->prescale)) ||
+                          (path->budget->policy == BUDGET_LIMIT && !budget_take(path->budget, now_ns));
+    o->accept = o->prescale_pass && !o->rate_limited && !path->shadow;
     d->accept |= o->accept;
     d->any_raw |= o->raw && !path->shadow;
-    if (path->prescale > 1 && !d->event->has_identity)
+    d->any_limited |= o->rate_limited;
+    if (o->prescale > 1 && !d->event->has_identity)
         d->warning = "the event has no run, lumi and event number: prescales took them as 0";
 }
 
@@ -234,15 +244,31 @@ static enum status score(struct decision *d, struct json_problems *problems, str
     return STATUS_OK;
 }
 
-void decide_verdict(struct decision *d)
+/* What all paths together may accept was reached: none of them does. */
+static void limit_all(struct decision *d)
+{
+    for (size_t i = 0; i < d->menu->n_paths; i++) {
+        d->paths[i].rate_limited |= d->paths[i].accept;
+        d->paths[i].accept = false;
+    }
+    d->accept = false;
+    d->any_limited = true;
+}
+
+void decide_verdict(struct decision *d, int64_t now_ns)
 {
     if (!d->pass) {
         d->reason = TRIGGER_PRESELECTION;
         return;
     }
     for (size_t i = 0; i < d->menu->n_paths; i++)
-        decide_path(d, i);
-    d->reason = d->accept ? TRIGGER_PATH : d->any_raw ? TRIGGER_PRESCALED : TRIGGER_NO_PATH;
+        decide_path(d, i, now_ns);
+    if (d->accept && d->menu->total && !budget_take(d->menu->total, now_ns))
+        limit_all(d);
+    d->reason = d->accept        ? TRIGGER_PATH
+                : d->any_limited ? TRIGGER_RATE_LIMITED
+                : d->any_raw     ? TRIGGER_PRESCALED
+                                 : TRIGGER_NO_PATH;
 }
 
 enum status decide_paths(struct decision *d, struct arena *a, struct json_problems *problems, struct error *e)
@@ -251,6 +277,6 @@ enum status decide_paths(struct decision *d, struct arena *a, struct json_proble
     TRY(decide_room(d, a, e));
     if (d->pass)
         TRY(score(d, problems, e));
-    decide_verdict(d);
+    decide_verdict(d, time_mono_ns());
     return STATUS_OK;
 }

@@ -32,7 +32,8 @@ void chunk_destroy(struct chunk *c);              /* NULL allowed */
 struct path_outcome {
     bool has_score;                               /* false: its recipe rejects the event */
     float score;
-    bool raw, prescale_pass, accept;
+    bool raw, prescale_pass, rate_limited, accept;
+    int64_t prescale;                             /* in force: the path's own, or what its budget made of it */
 };
 
 struct decision {
@@ -46,7 +47,7 @@ struct decision {
     const float *hlf[RECIPES_MAX];                /* raw features by recipe, where it keeps the event */
     float *scores;                                /* [menu->n_scores], valid where the recipe keeps the event */
     struct path_outcome *paths;                   /* [menu->n_paths] */
-    bool accept, any_raw;
+    bool accept, any_raw, any_limited;
     enum trigger_reason reason;
     struct lepton lepton;                         /* of the primary model's recipe, where it passes collections */
     uint32_t lepton_index;                        /* in its collection as posted */
@@ -65,7 +66,7 @@ enum status decide_paths(struct decision *d, struct arena *a, struct json_proble
 enum status decide_room(struct decision *d, struct arena *a, struct error *e) MUST_USE;
 enum status decide_check_scores(const struct decision *d, size_t i_model, struct json_problems *problems,
                                 struct error *e) MUST_USE;
-void decide_verdict(struct decision *d);
+void decide_verdict(struct decision *d, int64_t now_ns);
 /* Appends the decision's JSON. */
 enum status decision_write(const struct decision *d, struct buf *out, struct error *e) MUST_USE;
 

@@ -147,10 +147,12 @@ static void put_path(struct text *t, const struct decision *d, size_t i)
     put(t, ",\"raw\":");
     put_bool(t, o->raw);
     put(t, ",\"prescale\":");
-    put_i64(t, path->prescale);
+    put_i64(t, o->has_score ? o->prescale : path->prescale);
     put(t, ",\"prescale_pass\":");
     put(t, !o->raw ? "null" : o->prescale_pass ? "true" : "false");
-    put(t, ",\"rate_limited\":false,\"accept\":");
+    put(t, ",\"rate_limited\":");
+    put_bool(t, o->rate_limited);
+    put(t, ",\"accept\":");
     put_bool(t, o->accept);
     if (!o->has_score) {
         put(t, ",\"preselection\":\"");

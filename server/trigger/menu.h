@@ -6,6 +6,7 @@
 #ifndef DLT_SERVER_TRIGGER_MENU_H
 #define DLT_SERVER_TRIGGER_MENU_H
 
+#include "server/trigger/budget.h"
 #include "server/trigger/trigger.h"
 
 enum { MENU_PATHS_MAX = 64, MENU_COLUMNS_MAX = 32, MENU_TEXT_MAX = 1 << 20, RECIPES_MAX = 8 };
@@ -24,10 +25,13 @@ struct path_spec {
     struct working_point_spec working_point;
     struct field_list prescales;                  /* struct field_pair: column to N; columns not named have 1 */
     bool shadow;
+    double rate_budget_hz;                        /* NaN: none */
+    int on_budget;                                /* enum on_budget */
 };
 struct menu_spec {
     const char *name, *comment;
     double input_rate_hz;                         /* NaN: not given; of record only */
+    double total_rate_budget_hz;                  /* NaN: none */
     struct field_list columns;                    /* const char * */
     int64_t prescale_seed;
     struct field_list paths;                      /* struct path_spec */
@@ -63,6 +67,7 @@ struct menu_path {
     double threshold;                             /* raw: score >= threshold */
     int64_t prescale;
     bool shadow;
+    struct budget *budget;                        /* the one part of a menu that changes while it runs */
     const char *json_name;                        /* quoted */
     const char *json_head;                        /* {"path":...,"discriminant":..., */
     const char *json_threshold;                   /* ,"threshold":... */
@@ -79,6 +84,7 @@ struct menu {
     bool wants_rows[RECIPES_MAX];                 /* a model of the recipe reads particle rows */
     struct object_cuts cuts;                      /* of all its models */
     size_t n_models, n_paths, n_recipes, n_scores;
+    struct budget *total;                         /* of all paths together */
     const char *json;                             /* the decision's "menu" */
     struct watch *watch;                          /* what it decided; NULL for the menu of a model */
 };

@@ -161,6 +161,10 @@ static struct json *frozen_path(const struct path_spec *path, const struct model
     (void)json_set(out, "prescales", prescales);
     (void)json_set(out, "shadow", json_new_bool(path->shadow));
     (void)json_set(out, "working_point", point);
+    if (!isnan(path->rate_budget_hz)) {
+        (void)json_set(out, "rate_budget_hz", json_new_f64(path->rate_budget_hz));
+        (void)json_set(out, "on_budget", json_new_string(on_budget_names[path->on_budget]));
+    }
     return out;
 }
 
@@ -197,6 +201,8 @@ enum status menu_freeze(struct arena *a, const struct menu_spec *spec, struct st
     }
     (void)json_set(frozen, "columns", columns);
     (void)json_set(frozen, "prescale_seed", json_new_i64(spec->prescale_seed));
+    if (!isnan(spec->total_rate_budget_hz))
+        (void)json_set(frozen, "total_rate_budget_hz", json_new_f64(spec->total_rate_budget_hz));
     (void)json_set(frozen, "paths", list);
     if (s == STATUS_OK)
         s = finish(problems, e);

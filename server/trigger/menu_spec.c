@@ -31,12 +31,19 @@ static const struct field path_fields[] = {
     FIELD_OBJECT(struct path_spec, working_point, working_point_spec_fields, .required = true),
     FIELD_MAP(struct path_spec, prescales, .doc = "column to N: one of N events is kept; 0: none; not named: all"),
     FIELD_BOOL(struct path_spec, shadow, .doc = "evaluated and shown, never accepts"),
+    FIELD_F64(struct path_spec, rate_budget_hz, .min = 0, .max = 1e9, .def = NAN, .nullable = true, .unit = "Hz",
+              .doc = "events a second that the path may accept"),
+    FIELD_ENUM(struct path_spec, on_budget, on_budget_names, .def = BUDGET_PRESCALE,
+               .doc = "prescale: the prescale is raised to a multiple that fits, adapted each second to the last ten; limit: "
+                      "accepts while the second has room; report: only shows it"),
     FIELD_END};
 static const struct field menu_fields[] = {
     FIELD_STRING(struct menu_spec, name, .required = true, .min = 1, .max = NAME_BYTES_MAX),
     FIELD_STRING(struct menu_spec, comment, .def_text = "", .min = 0, .max = 1000),
     FIELD_F64(struct menu_spec, input_rate_hz, .min = 0, .max = 1e9, .def = NAN, .nullable = true, .unit = "Hz",
               .doc = "of record"),
+    FIELD_F64(struct menu_spec, total_rate_budget_hz, .min = 0, .max = 1e9, .def = NAN, .nullable = true, .unit = "Hz",
+              .doc = "events a second that all paths together may accept; above it they are rate limited"),
     FIELD_LIST_STRING(struct menu_spec, columns, .min = 0, .max = MENU_COLUMNS_MAX, .doc = "sets of prescales"),
     FIELD_I64(struct menu_spec, prescale_seed, .min = 0, .max = 9007199254740991.0, .doc = "of the prescales' hash"),
     FIELD_LIST_OBJECT(struct menu_spec, paths, struct path_spec, path_fields, .required = true, .min = 1,
@@ -122,18 +129,14 @@ static void check_menu(const struct menu_spec *spec, struct json_problems *p)
     }
 }
 
-/* Members that menus of other trigger systems and of later versions have: refused with more than "unknown". */
+/* A member that menus of later versions have: refused with more than "unknown". */
 static void explain_unknown(struct json_problems *p)
 {
-    static const char *const budgets[] = {"total_rate_budget_hz", "on_overload", "rate_budget_hz", "on_budget"};
     for (size_t i = 0; i < p->n; i++)
-        for (size_t k = 0; k < ARRAY_LEN(budgets); k++) {
-            const char *slash = strrchr(p->items[i].pointer, '/');
-            if (slash && strcmp(slash + 1, budgets[k]) == 0 && strcmp(p->items[i].code, "unknown_member") == 0)
-                (void)snprintf(
-                    p->items[i].detail, sizeof p->items[i].detail,
-                    "this version has no rate budgets and no overload policies; prescales limit a path's rate");
-        }
+        if (strcmp(p->items[i].pointer, "/on_overload") == 0 && strcmp(p->items[i].code, "unknown_member") == 0)
+            (void)snprintf(p->items[i].detail, sizeof p->items[i].detail,
+                           "this version has no overload policies: events are scored by the thread that reads them, and "
+                           "what cannot be read waits in the client's connection");
 }
 
 enum status menu_spec_decode(struct arena *a, const struct json *body, struct menu_spec *out,

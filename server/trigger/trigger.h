@@ -22,7 +22,7 @@ void trigger_destroy(struct trigger *t);          /* NULL allowed; nobody may be
 
 /* ---- decisions ----------------------------------------------------------------------------------------- */
 
-/* Why a decision is what it is.  rate_limited and overload_* belong to rate budgets and never occur without them. */
+/* Why a decision is what it is.  overload_* do not occur in this version. */
 #define TRIGGER_REASON_TABLE(X) \
     X(PATH, "path") X(NO_PATH, "no_path") X(PRESELECTION, "preselection") X(PRESCALED, "prescaled") \
     X(RATE_LIMITED, "rate_limited") X(OVERLOAD_PASS, "overload_pass") X(OVERLOAD_REJECT, "overload_reject")

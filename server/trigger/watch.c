@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { ADAPT_SECONDS = 10 };
+
 /* ---- layout ---------------------------------------------------------------------------------------------- */
 
 static struct layout layout_of(const struct menu *m)
@@ -46,6 +48,7 @@ enum status watch_create(const struct menu *m, struct watch **out, struct error 
     struct watch *w = *out = mem_calloc(1, sizeof *w);
     if (!w)
         return error_set(e, STATUS_NOMEM, "no memory to count decisions");
+    w->menu = m;
     w->serial = atomic_fetch_add(&n_watches, 1) + 1;
     w->at = layout_of(m);
     check(pthread_mutex_init(&w->lock, NULL) == 0);
@@ -136,6 +139,8 @@ static void count_paths(struct watch_shard *s, const struct decision *d)
             count_up(&stage[PATH_RAW]);
         if (o->prescale_pass)
             count_up(&stage[m->paths[i].shadow ? PATH_SHADOW : PATH_PRESCALED]);
+        if (o->rate_limited)
+            count_up(&stage[PATH_LIMITED]);
         if (o->accept) {
             count_up(&stage[PATH_ACCEPTED]);
             accepted[n_accepted++] = i;
@@ -179,6 +184,20 @@ void watch_sum(const struct watch *w, size_t first, size_t n, uint64_t *out)
             out[i] += atomic_load_explicit(&s->v[first + i], memory_order_relaxed);
 }
 
+/* Budgets that are kept by prescaling follow what passes the path's own prescale, over the last ten seconds. */
+static void adapt_budgets(const struct watch *w, size_t newest)
+{
+    size_t back = newest < ADAPT_SECONDS ? newest : ADAPT_SECONDS, oldest = newest - back;
+    const uint64_t *to = w->ticks + newest % WATCH_SECONDS_MAX * w->at.n_sampled;
+    const uint64_t *from = w->ticks + oldest % WATCH_SECONDS_MAX * w->at.n_sampled;
+    int64_t from_ns = back ? w->tick_ns[oldest % WATCH_SECONDS_MAX] : w->started_ns;
+    double seconds = (double)(w->tick_ns[newest % WATCH_SECONDS_MAX] - from_ns) * 1e-9;
+    for (size_t i = 0; i < w->menu->n_paths && seconds > 0; i++) {
+        size_t at = w->at.paths + i * PATH_STAGES + PATH_PRESCALED;
+        budget_adapt(w->menu->paths[i].budget, (double)(to[at] - (back ? from[at] : 0)) / seconds);
+    }
+}
+
 void watch_tick(struct watch *w, int64_t now_ns)
 {
     size_t n_rest = w->at.n - w->at.n_sampled;
@@ -186,6 +205,7 @@ void watch_tick(struct watch *w, int64_t now_ns)
     size_t i = w->n_ticks % WATCH_SECONDS_MAX;
     watch_sum(w, 0, w->at.n_sampled, w->ticks + i * w->at.n_sampled);
     w->tick_ns[i] = now_ns;
+    adapt_budgets(w, w->n_ticks);
     w->n_ticks++;
     int64_t last_ns = w->n_minutes ? w->minute_ns[(w->n_minutes - 1) % WATCH_MINUTES] : w->started_ns;
     if (now_ns - last_ns >= 60 * 1000000000LL) {

@@ -51,14 +51,20 @@ static struct json *path_rates(const struct rates *r, const struct menu *m, size
     static const struct { enum path_stage stage; const char *hz, *count; } stages[] = {
         {PATH_EVALUATED, "evaluated_hz", "evaluated"}, {PATH_RAW, "raw_hz", "raw"},
         {PATH_PRESCALED, "prescaled_hz", "prescaled"}, {PATH_ACCEPTED, "accepted_hz", "accepted"},
-        {PATH_UNIQUE, "unique_hz", "unique"},          {PATH_SHADOW, "shadow_hz", "shadow"}};
+        {PATH_LIMITED, "limited_hz", "limited"},       {PATH_UNIQUE, "unique_hz", "unique"},
+        {PATH_SHADOW, "shadow_hz", "shadow"}};
     const struct menu_path *path = &m->paths[i];
     struct json *v = json_new_object(), *counts = json_new_object();
     (void)json_set(v, "path", json_new_string(path->name));
     (void)json_set(v, "model", json_new_string(m->models[path->i_model].name));
     (void)json_set(v, "shadow", json_new_bool(path->shadow));
     (void)json_set(v, "threshold", json_new_f64(path->threshold));
-    (void)json_set(v, "prescale", json_new_i64(path->prescale));
+    (void)json_set(v, "prescale", json_new_i64(budget_prescale(path->budget, path->prescale)));
+    (void)json_set(v, "rate_budget_hz", json_new_f64(path->budget->hz));
+    (void)json_set(v, "on_budget",
+                   isnan(path->budget->hz) ? json_new_null() : json_new_string(on_budget_names[path->budget->policy]));
+    (void)json_set(v, "over_budget",
+                   json_new_bool(rate(r, r->w->at.paths + i * PATH_STAGES + PATH_ACCEPTED) > path->budget->hz));
     for (size_t k = 0; k < ARRAY_LEN(stages); k++) {
         size_t at = r->w->at.paths + i * PATH_STAGES + stages[k].stage;
         (void)json_set(v, stages[k].hz, json_new_f64(rate(r, at)));
@@ -112,6 +118,7 @@ static struct json *rates_json(const struct rates *r, const struct menu *m, uint
     (void)json_set(v, "window_seconds", json_new_f64(r->seconds));
     (void)json_set(v, "input_hz", json_new_f64(rate(r, r->w->at.events)));
     (void)json_set(v, "accept_hz", json_new_f64(rate(r, r->w->at.accepted)));
+    (void)json_set(v, "total_rate_budget_hz", json_new_f64(m->total->hz));
     (void)json_set(v, "events", json_new_i64((int64_t)r->now[r->w->at.events]));
     (void)json_set(v, "accepted", json_new_i64((int64_t)r->now[r->w->at.accepted]));
     (void)json_set(v, "reasons_hz", reasons(r, true));

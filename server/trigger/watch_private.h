@@ -10,7 +10,7 @@
 #include "server/trigger/decide.h"
 #include "server/trigger/watch.h"
 
-enum path_stage { PATH_EVALUATED, PATH_RAW, PATH_PRESCALED, PATH_ACCEPTED, PATH_UNIQUE, PATH_SHADOW, PATH_STAGES };
+enum path_stage { PATH_EVALUATED, PATH_RAW, PATH_PRESCALED, PATH_LIMITED, PATH_ACCEPTED, PATH_UNIQUE, PATH_SHADOW, PATH_STAGES };
 
 /* Written by one thread, read by others: a relaxed load and store, no lock prefix. */
 typedef _Atomic uint64_t counter;
@@ -45,6 +45,7 @@ struct watch_model {
 
 struct watch {
     uint64_t serial;
+    const struct menu *menu;                      /* whose it is */
     struct layout at;
     struct watch_model *models;                   /* [n_models] */
     _Atomic(struct watch_shard *) shards;

@@ -4,6 +4,7 @@
  * menu's rules; class names lose what a label cannot hold. */
 #include "server/trigger/watch_private.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { LABEL_BYTES = 80, SCORE_BUCKETS = 10 };
@@ -38,7 +39,7 @@ static const char *label(const char *name, char out[LABEL_BYTES])
 
 static void put_paths(struct text *t, const struct watch *w, const struct menu *m, const uint64_t *v)
 {
-    static const char *const stages[PATH_STAGES] = {"evaluated", "raw", "prescaled", "accepted", "unique", "shadow"};
+    static const char *const stages[PATH_STAGES] = {"evaluated", "raw", "prescaled", "limited", "accepted", "unique", "shadow"};
     put(t, "# HELP dltrigger_trigger_path_events_total Events of the active menu by path and stage, since it runs.\n"
            "# TYPE dltrigger_trigger_path_events_total counter\n");
     for (size_t i = 0; i < m->n_paths; i++)
@@ -68,6 +69,17 @@ static void put_score(struct text *t, const struct menu_model *model, size_t i_c
         class_name, total);
     put(t, "dltrigger_score_count{model=\"%.*s\",version=\"%s\",class=\"%s\"} %llu\n", n, model->name, at ? at + 1 : "",
         class_name, (unsigned long long)sum);
+}
+
+static void put_budgets(struct text *t, const struct menu *m)
+{
+    put(t, "# HELP dltrigger_trigger_rate_budget_hertz What a path may accept a second; path \"\" is all of them.\n"
+           "# TYPE dltrigger_trigger_rate_budget_hertz gauge\n");
+    for (size_t i = 0; i < m->n_paths; i++)
+        if (!isnan(m->paths[i].budget->hz))
+            put(t, "dltrigger_trigger_rate_budget_hertz{path=\"%s\"} %.9g\n", m->paths[i].name, m->paths[i].budget->hz);
+    if (!isnan(m->total->hz))
+        put(t, "dltrigger_trigger_rate_budget_hertz{path=\"\"} %.9g\n", m->total->hz);
 }
 
 static void put_scores(struct text *t, const struct watch *w, const struct menu *m, const uint64_t *v)
@@ -102,6 +114,7 @@ enum status watch_metrics(struct watch *w, const struct menu *m, struct buf *out
         return error_set(e, STATUS_NOMEM, "no memory for the trigger's metrics");
     watch_sum(w, 0, w->at.n, v);
     put_paths(&t, w, m, v);
+    put_budgets(&t, m);
     put_scores(&t, w, m, v);
     put_drift(&t, w, m, v, true);
     put_drift(&t, w, m, v, false);

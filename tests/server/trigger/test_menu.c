@@ -85,15 +85,14 @@ static void test_what_is_wrong_with_a_menu_is_pointed_at(void **state)
     refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"thresold\":1")), "/paths/0/thresold", "unknown_member");
 }
 
-static void test_rate_budgets_are_refused_with_an_explanation(void **state)
+static void test_budgets_are_checked_and_overload_policies_refused_with_an_explanation(void **state)
 {
     struct scene *s = *state;
-    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"rate_budget_hz\":110")), "/paths/0/rate_budget_hz",
-           "unknown_member");
-    assert_non_null(strstr(s->problems.items[0].detail, "no rate budgets"));
-    refuse(s, "{\"name\":\"m\",\"total_rate_budget_hz\":150,\"paths\":[" PATH("A", "topo", AT_THRESHOLD) "]}",
-           "/total_rate_budget_hz", "unknown_member");
-    assert_non_null(strstr(s->problems.items[0].detail, "no rate budgets"));
+    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"rate_budget_hz\":-1")), "/paths/0/rate_budget_hz", "out_of_range");
+    refuse(s, MENU(PATH("A", "topo", AT_THRESHOLD ",\"on_budget\":\"drop\"")), "/paths/0/on_budget", "choice");
+    refuse(s, "{\"name\":\"m\",\"on_overload\":{\"policy\":\"reject\"},\"paths\":[" PATH("A", "topo", AT_THRESHOLD) "]}",
+           "/on_overload", "unknown_member");
+    assert_non_null(strstr(s->problems.items[0].detail, "no overload policies"));
 }
 
 static const struct json *frozen_path_of(struct json *frozen, size_t i)
@@ -367,7 +366,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_menu_gets_revisions_and_is_not_active_before_it_is_activated, setup,
                                         scene_teardown),
         cmocka_unit_test_setup_teardown(test_what_is_wrong_with_a_menu_is_pointed_at, setup, scene_teardown),
-        cmocka_unit_test_setup_teardown(test_rate_budgets_are_refused_with_an_explanation, setup, scene_teardown),
+        cmocka_unit_test_setup_teardown(test_budgets_are_checked_and_overload_policies_refused_with_an_explanation, setup,
+                                        scene_teardown),
         cmocka_unit_test_setup_teardown(test_activation_freezes_aliases_to_versions_and_targets_to_thresholds, setup,
                                         scene_teardown),
         cmocka_unit_test_setup_teardown(test_activation_without_or_with_the_wrong_evaluation_says_which, setup,
