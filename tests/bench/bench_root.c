@@ -1,6 +1,7 @@
 /* tests/bench/bench_root.c
  *
- * Reading the columns of the pipeline out of a Delphes file of 500 events, one thread, file in the page cache.
+ * Reading the columns of the pipeline out of a Delphes file (the sample of 500 events, or the argument), one thread,
+ * file in the page cache.
  *
  *   bench  NAME  N  NS_PER_ITEM  ITEMS_PER_S  LIMIT_SHARE  NOTE      tab separated; an item is an event
  *
@@ -13,7 +14,7 @@
 
 enum { RUNS = 15, BATCH = 128 };
 
-static const char PATH[] = "tests/fixtures/sample/ttbar.root";
+static const char *path = "tests/fixtures/sample/ttbar.root";
 static const double CHAIN_NS = 1e9 / 3500;
 
 static void must(enum status s, const struct error *e)
@@ -37,7 +38,7 @@ static struct run read_events(void)
     struct event_batch b;
     struct run r = {0};
     int64_t start = time_mono_ns();
-    must(source_open(PATH, &src, &e), &e);
+    must(source_open(path, &src, &e), &e);
     must(delphes_open(src, NULL, NULL, &d, &e), &e);
     r.open_ns = time_mono_ns() - start;
     event_batch_init(&b);
@@ -61,9 +62,11 @@ static int by_time(const void *a, const void *b)
     return (x->ns > y->ns) - (x->ns < y->ns);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct run runs[RUNS];
+    if (argc > 1)
+        path = argv[1];
     for (int i = 0; i < RUNS; i++)
         runs[i] = read_events();
     qsort(runs, RUNS, sizeof *runs, by_time);
