@@ -48,12 +48,26 @@ static void read_evaluation(struct dependencies *g, struct dependency *node)
         node->inputs[node->n_inputs++] = record.dataset_id;
 }
 
+static void read_study(struct dependencies *g, struct dependency *node)
+{
+    struct study_record record;
+    struct arena a;                    /* its table of trials is not wanted here */
+    struct error e;
+    arena_init(&a, (size_t)512 << 20);
+    node->readable = study_read(&a, node->row.folder, &record, &e) == STATUS_OK;
+    if (node->readable && record.dataset_id)
+        node->inputs[node->n_inputs++] = arena_strdup(g->arena, record.dataset_id);
+    arena_fini(&a);
+}
+
 static void read_node(struct dependencies *g, struct dependency *node)
 {
     if (strcmp(node->row.kind, "dataset") == 0)
         read_dataset(g, node);
     else if (strcmp(node->row.kind, "model") == 0)
         read_model(g, node);
+    else if (strcmp(node->row.kind, "study") == 0)
+        read_study(g, node);
     else
         read_evaluation(g, node);
 }

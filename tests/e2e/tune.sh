@@ -28,6 +28,7 @@ expect "the second page the rest" "$(get "/api/v1/studies/$study/trials?limit=3&
 expect "by number, falling" "$(get "/api/v1/studies/$study/trials?sort=-trial" | jq -c '[.items[].trial]')" "[3,2,1,0]"
 expect "a point is as it was given" "$(get "/api/v1/studies/$study/trials?sort=trial" | jq -c '.items[3].point')" '{"hidden":[100,50,20],"batch_size":128}'
 expect "five folds of two objectives" "$(get "/api/v1/studies/$study/trials?sort=trial" | jq -c '[.items[0].objectives[].folds | length]')" '[5,5]'
+expect "its lineage leads to the dataset" "$(get "/api/v1/lineage/$study" | jq -c --arg d "$train" '[.nodes[].id] | index($d) != null')" true
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' "$server/api/v1/studies/$study/trials?sort=colour")
 expect "an unknown order" "$code $(jq -r .code "$folder/answer")" "400 invalid_query"
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' "$server/api/v1/studies/$(job_of train .id | tr -d '"')")
