@@ -105,6 +105,10 @@ struct lstm_config {
     int64_t units;
 };
 
+/* One row through a GRU that resets after, while scoring: floats of scratch; the same bits as in lanes. */
+size_t gru_row_scratch(size_t n_in, size_t units);
+void gru_row_forward(const struct layer *l, const struct layer_call *c);
+
 /* dropout: also of sequences; mean_pool and flatten: a sequence in, flat out, no configuration. */
 struct dropout_config {
     double rate;

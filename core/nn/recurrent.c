@@ -119,6 +119,11 @@ static size_t n_state(const struct layer *l, bool training)
                     : fixed + (PARTS + states) * units;
 }
 
+static size_t n_scratch(const struct layer *l, bool training)
+{
+    return !training && resets_after(l) ? gru_row_scratch(l->in[0].features, l->out.features) : 0;
+}
+
 static void work_init(struct work *w, const struct layer *l, const struct layer_call *c)
 {
     size_t n_in = l->in[0].features, units = l->out.features, width = gates_of(l) * units;
@@ -202,6 +207,10 @@ static void step_forward(struct work *w, size_t t, size_t lanes)
 static void forward(const struct layer *l, const struct layer_call *c)
 {
     struct work w;
+    if (c->ld == 1 && !c->training && resets_after(l)) {
+        gru_row_forward(l, c);
+        return;
+    }
     work_init(&w, l, c);
     size_t units = w.units, ld = c->ld, lanes = lanes_at(&w, 0);
     memset(w.h, 0, units * ld * sizeof *w.h);
@@ -332,6 +341,7 @@ const struct layer_kind layer_gru = {
     .shape = shape,
     .n_params = n_params,
     .n_state = n_state,
+    .n_scratch = n_scratch,
     .init = init,
     .forward = forward,
     .backward = backward,
@@ -346,6 +356,7 @@ const struct layer_kind layer_lstm = {
     .shape = shape,
     .n_params = n_params,
     .n_state = n_state,
+    .n_scratch = n_scratch,
     .init = init,
     .forward = forward,
     .backward = backward,

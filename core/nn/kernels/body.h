@@ -433,6 +433,7 @@ static void rows_to_lanes(const float *rows, size_t stride, const uint32_t *inde
 #include "core/nn/kernels/recurrent.h"
 
 #include "core/nn/kernels/attention.h"
+#include "core/nn/kernels/row.h"
 
 const struct kernels KERNELS_TABLE = {
     .name = KERNELS_NAME,
@@ -442,6 +443,8 @@ const struct kernels KERNELS_TABLE = {
     .dense_backward_params = dense_backward_params,
     .product = product,
     .product_row = product_row,
+    .product_rows = product_rows,
+    .gru_row = gru_row,
     .outer_steps = outer_steps,
     .sum_steps = sum_steps,
     .gru_forward = gru_forward,

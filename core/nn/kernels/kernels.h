@@ -56,6 +56,16 @@ struct layer_norm_step {
     float epsilon;
 };
 
+/* Steps of one row through a GRU that resets after the product.  `width`: 3 units rounded up to whole vectors. */
+struct gru_row {
+    size_t n_steps, units, width, input_row;
+    const float *recurrent;            /* [units][width] */
+    const float *start;                /* [n_steps][width]: z, r: sums of the input; candidate: its recurrent bias */
+    const float *input;                /* [n_steps][input_row]: the candidate's sums of the input */
+    float *h;                          /* [units, whole vectors]: the state before, then behind */
+    float *sums;                       /* scratch: width and a whole state more */
+};
+
 struct kernels {
     const char *name;
 
@@ -82,6 +92,11 @@ struct kernels {
     /* One row: out[j] = start[j] + w[j] x[0] + w[w_in + j] x[1] + ...; out == start allowed.  Writes n_out numbers. */
     void (*product_row)(size_t n_in, size_t n_out, const float *w, size_t w_in, const float *start, const float *x,
                         float *out);
+    /* Rows x without lanes, outputs in lanes: out[r][j] = start[j] + w[j] x[r][0] + w[w_in + j] x[r][1] + ...; n_out a
+     * whole number of NN_LANES. */
+    void (*product_rows)(size_t n_rows, size_t n_in, size_t n_out, const float *w, size_t w_in, const float *start,
+                         const float *x, size_t x_row, float *out, size_t out_row);
+    void (*gru_row)(const struct gru_row *s);
     /* gw[k * gw_row + j] += sum over steps and rows of x(k, r) d(j, r), in lanes as dense_backward_params: a lane adds
      * its rows of the first step, then those of the second, ... */
     void (*outer_steps)(const struct outer_steps *o);

@@ -412,7 +412,26 @@ static struct net *golden_net(bool inclusive)
     return net;
 }
 
-/* `rows_at_once` 1 or EVENTS; states through the layer's own output while training, logits, probabilities. */
+/* The first events alone, as they are scored one by one, give the logits of the pass over all of them. */
+static void assert_alone(const struct net *net, const float *params, const float *rows, const uint32_t *length,
+                         const struct pass *all, const float *logits)
+{
+    enum { ALONE = 5 };
+    bool inclusive = net_n_inputs(net) == 2;
+    float *work = floats(pass_work_size(net, 1, false));
+    struct pass p;
+    pass_init(&p, net, 1, false, work);
+    for (size_t r = 0; r < ALONE; r++) {
+        for (size_t f = 0; inclusive && f < 14; f++)
+            pass_input(&p, 0)[f] = pass_input(all, 0)[f * all->ld + r];
+        memcpy(pass_input(&p, inclusive), rows + r * STEPS * COLUMNS, STEPS * COLUMNS * sizeof *rows);
+        pass_forward(&p, params, 1, length + r);
+        assert_same_bits(pass_output(&p), logits + r * 3, 3);
+    }
+    mem_free(work);
+}
+
+/* States through the layer's own output while training, logits, probabilities. */
 static void run_golden(const char *model, bool inclusive, const char *sequences, bool mask, const char *suffix)
 {
     static const char *const names_b[] = {"gru_kernel", "gru_recurrent", "gru_bias", "dense_0_kernel", "dense_0_bias",
@@ -444,6 +463,7 @@ static void run_golden(const char *model, bool inclusive, const char *sequences,
         for (size_t c = 0; c < 3; c++)
             logits[r * 3 + c] = pass_output(&p)[c * p.ld + r];
     }
+    assert_alone(net, params, rows, length, &p, logits);
     pass_softmax(&p, EVENTS);
     for (size_t i = 0; i < EVENTS * 3; i++)
         scores[i] = pass_output(&p)[i % 3 * p.ld + i / 3];
