@@ -51,6 +51,17 @@ struct layer_spec {
 };
 extern const struct field layer_spec_fields[];
 
+/* Of the estimators that are made of trees.  Zero: the estimator's own, where the field's text says so; a model's header
+ * holds what it was. */
+struct tree_params {
+    int64_t n_trees;                   /* a class */
+    int64_t max_depth;
+    double eta, subsample, colsample_bynode, min_child_weight, lambda, gamma;
+    int64_t max_bin;
+};
+extern const struct field tree_params_fields[];
+enum { TREE_ROUNDS_AN_EPOCH = 10 };    /* trees of each class that one epoch of a fit adds */
+
 /* Parameters of a fit; the field table is the API's "params".  Defaults are those of the papers. */
 struct train_params {
     int model;                         /* index into estimator_names */
@@ -60,6 +71,8 @@ struct train_params {
     double dropout;                    /* behind the recurrent layer, and of the features beside it */
     struct field_list layers;          /* struct layer_spec: the network, instead of the estimator's own; hidden, units
                                           and dropout then say nothing.  In a model's header: always those it has */
+    struct tree_params trees;          /* random-forest, gradient-boosting: instead of layers and all that says how
+                                          networks take their steps */
     int64_t epochs, batch_size, seed;
     int optimizer;                     /* enum optimizer */
     double learning_rate, beta1, beta2, epsilon;       /* Adam: Kingma and Ba, arXiv:1412.6980 */
@@ -84,6 +97,11 @@ extern const struct field train_params_fields[];
 void train_params_defaults(struct train_params *p);
 /* All that can be said against them without data: bounds, widths.  `where` as in field_validate().  RANGE, ARGUMENT. */
 enum status train_params_check(const struct train_params *p, const char *where, struct error *e) MUST_USE;
+/* Epochs of the whole fit: of trees they follow from n_trees, whatever p->epochs. */
+int64_t train_params_epochs(const struct train_params *p);
+/* Whether such a fit can be made here: trees are grown by a library that may not be installed.  Models of trees are read
+ * and scored without it.  UNSUPPORTED, saying what to install. */
+enum status train_params_ready(const struct train_params *p, const char *where, struct error *e) MUST_USE;
 /* What the network of these parameters reads; they must have passed the check. */
 enum model_input estimator_input(const struct train_params *p);
 /* Hash of all parameters that decide how a fit of given data goes, without those that only say how far (epochs, unless

@@ -69,7 +69,7 @@ BEGIN {
     library("^curl/", "^(core/io/source_https[.]c$|server/live/webhook[.]c$|server/cli/)")
     library("^(hdf5.*|zip)[.]h$", "^core/model/keras_import[.]c$")
     library("^protobuf-c/", "^core/model/onnx[^/]*[.]c$")
-    library("^xgboost/", "^core/model/tree_estimator[.]c$")
+    library("^xgboost/", "^core/model/tree_xgboost[.]c$")
     library("^mpi[.]h$", "^core/comm/comm_mpi[.]c$")
     library("^librdkafka/", "^server/stream/")
     library("^sqlite3[.]h$", "^server/store/")

@@ -4,6 +4,8 @@
  * where it is kept, the best epoch's params. */
 #include "core/model/trainer.h"
 
+#include "core/model/tree_fit.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -67,8 +69,21 @@ enum status trainer_checkpoint(const struct trainer *t, struct buf *out, struct 
     char fit[17];
     TRY(fit_hash(t, fit, e));
     struct checkpoint c = {t->fit, fit};
-    struct float_part state = {t->state, t->n_state};
+    struct float_part state = t->trees ? tree_fit_stored(t, false) : (struct float_part){t->state, t->n_state};
     return container_encode(magic, CHECKPOINT_VERSION, checkpoint_fields, &c, &state, 1, out, e);
+}
+
+static enum status restore_trees(struct trainer *t, const struct container *c, const struct fit_state *found,
+                                 struct error *e)
+{
+    float *stored = mem_alloc(c->n_floats * sizeof *stored + 1);
+    if (!stored)
+        return error_set(e, STATUS_NOMEM, "no memory for %zu numbers", c->n_floats);
+    enum status s = container_floats(c, 0, c->n_floats, stored, e);
+    if (s == STATUS_OK)
+        s = tree_fit_restore(t, stored, c->n_floats, found, e);
+    mem_free(stored);
+    return s;
 }
 
 static enum status restore(struct trainer *t, struct arena *a, struct span bytes, struct error *e)
@@ -82,6 +97,8 @@ static enum status restore(struct trainer *t, struct arena *a, struct span bytes
     TRY(field_validate(checkpoint_fields, &found, "", e));
     if (strcmp(found.fit, fit) != 0)
         return error_set(e, STATUS_CONFLICT, "it belongs to other data or parameters");
+    if (t->trees)
+        return restore_trees(t, &c, &found.state, e);
     if (c.n_floats != t->n_state)
         return error_set(e, STATUS_FORMAT, "%zu numbers, must be %zu", c.n_floats, t->n_state);
     float *state = mem_aligned(c.n_floats * sizeof *state);

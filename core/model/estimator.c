@@ -19,7 +19,10 @@ const struct field train_params_fields[] = {
     FIELD_LIST_OBJECT(struct train_params, layers, struct layer_spec, layer_spec_fields, .max = LAYERS_MAX,
                       .doc = "the network, layer by layer, instead of the estimator's own; hidden, units and dropout then "
                              "say nothing"),
-    FIELD_I64(struct train_params, epochs, .min = 1, .max = 10000, .def = 5, .doc = "passes over the training rows"),
+    FIELD_OBJECT(struct train_params, trees, tree_params_fields,
+                 .doc = "random-forest, gradient-boosting: instead of layers and of what says how networks take steps"),
+    FIELD_I64(struct train_params, epochs, .min = 1, .max = 10000, .def = 5,
+              .doc = "passes over the training rows; trees: follows from trees.n_trees, ten trees a class in each"),
     FIELD_I64(struct train_params, batch_size, .min = 1, .max = 1 << 20, .def = 128, .unit = "rows",
               .doc = "rows of one step"),
     FIELD_I64(struct train_params, seed, .min = 0, .max = 9007199254740991, .def = 1,

@@ -3,6 +3,7 @@
  * A trained model in memory: counted, immutable, and scoring rows from any thread without allocating. */
 #include "core/model/graph.h"
 #include "core/model/sequence.h"
+#include "core/model/tree_fit.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -34,7 +35,8 @@ struct model {
     enum model_input input;
     const struct recipe *recipe;
     struct scalers scaler;
-    struct net *net;
+    struct net *net;                   /* or */
+    struct forest *trees;
     size_t chunk, work_size;           /* rows that are scored at once; floats of working memory for them */
     size_t n_classes;
     float *params;
@@ -54,6 +56,7 @@ static void destroy(struct model *m)
     mem_free(m->slots);
     mem_free(m->params);
     net_destroy(m->net);
+    forest_destroy(m->trees);
     arena_fini(&m->arena);
     mem_free(m);
 }
@@ -99,17 +102,23 @@ static enum status fill(struct model *m, const struct model_header *header, cons
     m->recipe = recipe_find(header->recipe);
     m->n_classes = header->classes.n_items;
     TRY(estimator_resolve(&m->arena, &m->header.params, m->n_classes, e));
-    TRY(estimator_network(&m->header.params, m->n_classes, &m->net, e));
-    if (n_params != net_n_params(m->net))
+    bool trees = tree_estimator(&header->params);
+    if (trees)
+        TRY(forest_create(params, n_params, m->n_classes, tree_averaged(&header->params), &m->trees, e));
+    else
+        TRY(estimator_network(&m->header.params, m->n_classes, &m->net, e));
+    if (!trees && n_params != net_n_params(m->net))
         return error_set(e, STATUS_ARGUMENT, "%zu parameters, its network has %zu", n_params, net_n_params(m->net));
     m->header.estimator = estimator_get(&header->params)->name;
     m->header.format_version = MODEL_FORMAT_VERSION;
     m->header.n_params = (int64_t)n_params;
-    m->params = mem_aligned(n_params * sizeof *params);
+    m->params = mem_aligned(n_params * sizeof *params + 1);
     if (!m->params)
         return error_set(e, STATUS_NOMEM, "no memory for %zu parameters", n_params);
-    memcpy(m->params, params, n_params * sizeof *params);
-    TRY(make_slots(m, e));
+    if (n_params > 0)
+        memcpy(m->params, params, n_params * sizeof *params);
+    if (!trees)
+        TRY(make_slots(m, e));
     if (!sha256)
         return hash_own_bytes(m, e);
     memcpy(m->sha256, sha256, sizeof m->sha256);
@@ -215,6 +224,10 @@ void model_predict_hlf(const struct model *m, const float *hlf, size_t n, float 
 {
     if (m->input != INPUT_HLF) {
         not_a_number(m, n, out);
+        return;
+    }
+    if (m->trees) {
+        forest_predict(m->trees, hlf, n, out);
         return;
     }
     struct slot *s = n > ROWS_ALONE_MAX ? slot_acquire(m) : NULL;

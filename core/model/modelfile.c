@@ -30,7 +30,7 @@ static enum status decode(struct arena *a, struct span bytes, struct model **out
     if (header.format_version != MODEL_FORMAT_VERSION || header.n_params < 0 ||
         (uint64_t)header.n_params != c.n_floats || header.n_train < 0 || header.epochs_done < 0)
         return error_set(e, STATUS_FORMAT, "the header contradicts the file: %zu numbers present", c.n_floats);
-    float *params = mem_alloc(c.n_floats * sizeof *params);
+    float *params = mem_alloc(c.n_floats * sizeof *params + 1);     /* trees before the first epoch: none */
     if (!params)
         return error_set(e, STATUS_NOMEM, "no memory for %zu parameters", c.n_floats);
     sha256_hex(bytes.data, bytes.len, sha256);

@@ -5,6 +5,7 @@
 #include "core/model/trainer.h"
 
 #include "core/model/graph.h"
+#include "core/model/tree_fit.h"
 
 #include <math.h>
 #include <string.h>
@@ -24,9 +25,11 @@ static enum status make_network(struct trainer *t, const struct model_header *he
     TRY(field_copy(&t->arena, model_header_fields, header, &t->header, e));
     t->input = estimator_input(&t->header.params);
     TRY(estimator_resolve(&t->arena, &t->header.params, t->header.classes.n_items, e));
+    t->header.estimator = estimator_names[t->header.params.model];
+    if (tree_estimator(&t->header.params))
+        return STATUS_OK;
     TRY(estimator_network(&t->header.params, t->header.classes.n_items, &t->net, e));
     t->n_params = net_n_params(t->net);
-    t->header.estimator = estimator_names[t->header.params.model];
     t->header.n_params = (int64_t)t->n_params;
     return STATUS_OK;
 }
@@ -96,6 +99,8 @@ static enum status trainer_init(struct trainer *t, const struct model_header *he
                                 struct error *e)
 {
     TRY(make_network(t, header, e));
+    if (tree_estimator(&t->header.params))
+        return tree_fit_open(t, input, e);
     TRY(take_input(t, input, e));
     TRY(schedule_check(&t->header.params, t->n_held_out > 0, e));
     fit_state_init(&t->fit);
@@ -139,6 +144,7 @@ void trainer_destroy(struct trainer *t)
     mem_free(t->scores);
     metrics_auc_bins_destroy(t->auc);
     feed_close(t->feed);
+    tree_fit_close(t->trees);
     train_rows_fini(&t->rows);
     net_destroy(t->net);
     arena_fini(&t->arena);
@@ -163,6 +169,10 @@ enum status trainer_model(const struct trainer *t, struct model **out, struct er
     h.val_loss = best ? t->fit.best_val_loss : t->fit.val_loss;
     h.best_epoch = t->fit.best_epoch;
     h.stopped_early = t->fit.stopped;
+    if (t->trees) {
+        struct float_part stored = tree_fit_stored(t, best);
+        return model_create(&h, stored.v, stored.n, NULL, out, e);
+    }
     return model_create(&h, best ? t->best : t->params, t->n_params, NULL, out, e);
 }
 
@@ -279,7 +289,7 @@ enum status trainer_epoch(struct trainer *t, const struct train_watch *watch, st
                           struct error *e)
 {
     check(!t->broken);
-    enum status s = epoch(t, watch, out, e);
+    enum status s = t->trees ? tree_fit_epoch(t, watch, out, e) : epoch(t, watch, out, e);
     t->broken = s != STATUS_OK;
     return s == STATUS_OK ? s : error_wrap(e, "training");
 }

@@ -65,6 +65,7 @@ struct trainer {
     struct train_memory memory;
     struct fit_state fit;
     bool broken;                       /* an epoch failed half way */
+    struct tree_fit *trees;            /* of trees: instead of net, state, shards and order (tree_fit.h); else NULL */
 };
 
 /* Sums over an epoch so far. */

@@ -4,10 +4,12 @@
 #include "core/model/estimator.h"
 
 #include "core/model/graph.h"
+#include "core/model/tree_fit.h"
 
 #include <string.h>
 
-const char *const estimator_names[] = {"hlf", "sequence", "inclusive", "inclusive-lstm", "inclusive-transformer", NULL};
+const char *const estimator_names[] = {"hlf", "sequence", "inclusive", "inclusive-lstm", "inclusive-transformer",
+                                       "random-forest", "gradient-boosting", NULL};
 
 enum {
     FROM_UNITS = -1,                   /* units: those of the parameters */
@@ -61,14 +63,18 @@ static const int64_t hlf_hidden[] = {50, 20, 10}, inclusive_hidden[] = {25};
 
 #define LIST_OF(array) (array), ARRAY_LEN(array)
 static const struct estimator estimators[] = {
-    {"hlf", "dense layers over the 14 high-level features", INPUT_HLF, LIST_OF(hlf_layers), LIST_OF(hlf_hidden)},
-    {"sequence", "GRU over the particles", INPUT_SEQUENCE, LIST_OF(sequence_layers), NULL, 0},
+    {"hlf", "dense layers over the 14 high-level features", INPUT_HLF, LIST_OF(hlf_layers), LIST_OF(hlf_hidden), TREES_NONE},
+    {"sequence", "GRU over the particles", INPUT_SEQUENCE, LIST_OF(sequence_layers), NULL, 0, TREES_NONE},
     {"inclusive", "GRU over the particles, joined with the high-level features", INPUT_BOTH, LIST_OF(inclusive_layers),
-     LIST_OF(inclusive_hidden)},
+     LIST_OF(inclusive_hidden), TREES_NONE},
     {"inclusive-lstm", "LSTM over the particles, joined with the high-level features", INPUT_BOTH, LIST_OF(lstm_layers),
-     LIST_OF(inclusive_hidden)},
+     LIST_OF(inclusive_hidden), TREES_NONE},
     {"inclusive-transformer", "self-attention over the particles, joined with the high-level features", INPUT_BOTH,
-     LIST_OF(transformer_layers), LIST_OF(inclusive_hidden)},
+     LIST_OF(transformer_layers), LIST_OF(inclusive_hidden), TREES_NONE},
+    {.name = "random-forest", .doc = "trees of rows drawn anew for each, averaged; over the 14 high-level features",
+     .input = INPUT_HLF, .trees = TREES_AVERAGED},
+    {.name = "gradient-boosting", .doc = "trees that correct each other; over the 14 high-level features",
+     .input = INPUT_HLF, .trees = TREES_BOOSTED},
 };
 
 const struct estimator *estimator_get(const struct train_params *p)
@@ -124,6 +130,8 @@ static enum status network_of(struct arena *a, const struct train_params *p, siz
     struct field_list list = p->layers;
     char path[256];
     *net = NULL;
+    if (tree_estimator(p))
+        return error_set(e, STATUS_UNSUPPORTED, "%s is made of trees, there is no network", estimator_get(p)->name);
     snprintf(path, sizeof path, "%s/layers", where);
     if (list.n_items == 0) {
         TRY(fill_in(a, p, &list, e));
@@ -147,6 +155,10 @@ enum status estimator_resolve(struct arena *a, struct train_params *p, size_t n_
     struct arena scratch;
     struct net *net;
     struct train_params resolved = *p;
+    if (tree_estimator(p)) {
+        tree_params_resolve(p);
+        return STATUS_OK;
+    }
     arena_init(&scratch, ESTIMATOR_SCRATCH_MAX);
     enum status s = network_of(&scratch, p, n_classes, "/params", &resolved.layers, &net, e);
     net_destroy(net);
@@ -163,6 +175,8 @@ enum status estimator_check(const struct train_params *p, const char *where, str
     struct field_list resolved;
     struct net *net;
     size_t n_classes = graph_classes(&p->layers);
+    if (tree_estimator(p))
+        return tree_params_check(p, where, e);
     arena_init(&a, ESTIMATOR_SCRATCH_MAX);
     enum status s = network_of(&a, p, n_classes ? n_classes : 3, where, &resolved, &net, e);
     net_destroy(net);
