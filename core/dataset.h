@@ -43,6 +43,17 @@ struct class_count {
     double weight;
 };
 
+/* Of the rows as they are stored, each counting once.  A quantile is exact: the number of rank ceil(p n). */
+struct feature_quantiles {
+    const char *feature;
+    double min, p01, p05, p25, p50, p75, p95, p99, max, mean, deviation;
+};
+struct class_correlations {
+    const char *name;                  /* class */
+    int64_t events;
+    struct field_list matrix;          /* double [HLF_COUNT * HLF_COUNT] */
+};
+
 struct manifest {
     int64_t version;
     const char *id, *job_id, *parent_id, *created_at, *build_id;
@@ -64,11 +75,15 @@ struct manifest {
     struct field_list natural_fractions, weight_factors;     /* struct field_pair, by class */
     struct object_cuts cuts;           /* events: what was applied */
     struct scaler_record scaler;       /* features */
+    bool scaled;                       /* features: stored as they were scaled elsewhere, see scaler_record_is_identity */
     struct field_list histograms;      /* struct feature_histogram of the train part */
+    struct field_list quantiles;       /* struct feature_quantiles of this part, or none (older datasets) */
+    struct field_list correlations;    /* struct class_correlations of this part, or none */
     const char *content_sha256;        /* over the parts' hashes: two datasets with equal rows have it equal */
 };
 extern const struct field manifest_fields[];
 /* Tables of its parts, for results of jobs that repeat them. */
+extern const struct field feature_quantiles_fields[], class_correlations_fields[];
 extern const struct field dataset_source_fields[], skipped_file_fields[], cut_row_fields[], class_count_fields[];
 
 struct dataset;
@@ -253,6 +268,15 @@ enum status dataset_part_describe(struct arena *a, const char *folder, const cha
 /* The same of a part as it was described when it was written. */
 enum status dataset_part_written(struct arena *a, const char *file, const struct part_written *written,
                                  struct dataset_part *out, struct error *e) MUST_USE;
+/* Quantiles and correlations of the features in the parts that `m` lists (with its classes), read from `folder`; memory
+ * from `a`.  Empty lists when there are no rows. */
+struct summary_watch {
+    enum status (*tick)(void *ctx, struct error *e);         /* after each row group: an error ends it; may be NULL */
+    void *ctx;
+};
+enum status features_summary(const char *folder, const struct manifest *m, const struct summary_watch *watch,
+                             struct arena *a, struct field_list *quantiles, struct field_list *correlations,
+                             struct error *e) MUST_USE;
 /* Sorts nothing, fills rows, bytes and content_sha256 from the parts, writes folder/manifest durably. */
 enum status manifest_write(const char *folder, struct manifest *m, struct error *e) MUST_USE;
 

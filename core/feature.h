@@ -124,6 +124,9 @@ struct scaler_record {
     struct field_list sequence_mean, sequence_factor;        /* double [19], or empty: dense recipe, or no rows */
 };
 extern const struct field scaler_record_fields[];
+/* Whether HLF are taken as they come: the mark of data that was scaled before it was imported.  No recipe's own scaler
+ * does that.  A model with such a scaler cannot score events as they are measured. */
+bool scaler_record_is_identity(const struct scaler_record *record);
 /* Lists are allocated from `a`; `sequence` may be NULL.  Fails: NOMEM. */
 enum status scaler_record_make(struct arena *a, const struct hlf_scaler *hlf, const struct sequence_scaler *sequence,
                                struct scaler_record *out, struct error *e) MUST_USE;

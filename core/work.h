@@ -110,6 +110,12 @@ struct features_result {
     int64_t events_read, events_selected, train_events, test_events;
     struct field_list cut_flow, class_counts;
 };
+struct import_result {
+    const char *dataset_id, *recipe, *split;
+    int64_t events, files;
+    bool sequences, scaled;
+    struct field_list class_counts;
+};
 struct export_result {
     const char *export_id, *dataset_id;
     int64_t rows, bytes;

@@ -229,3 +229,17 @@ enum status scaler_record_read(const struct scaler_record *record, struct hlf_sc
     *has_sequence = true;
     return STATUS_OK;
 }
+
+bool scaler_record_is_identity(const struct scaler_record *record)
+{
+    struct hlf_scaler hlf;
+    struct sequence_scaler sequence;
+    bool has_sequence;
+    struct error e;
+    if (scaler_record_read(record, &hlf, &sequence, &has_sequence, &e) != STATUS_OK)
+        return false;
+    for (size_t c = 0; c < HLF_COUNT; c++)
+        if (hlf.log[c] || hlf.shift[c] != 0 || hlf.factor[c] != 1)
+            return false;
+    return true;
+}

@@ -62,6 +62,11 @@ static enum status check_match(const struct model *m, const struct manifest *d, 
         return error_set(e, STATUS_ARGUMENT,
                          "the model was made with recipe %s, dataset %s with %s: make features with the model's recipe",
                          model_recipe(m)->name, d->id, d->recipe ? d->recipe : "none");
+    bool scaled = scaler_record_is_identity(&model_header(m)->scaler);
+    if (model_input(m) != INPUT_SEQUENCE && scaled != d->scaled)
+        return error_set(e, STATUS_ARGUMENT, "the model learned from features %s, dataset %s holds them %s: they do not fit",
+                         scaled ? "that were scaled before they were imported" : "in their units", d->id,
+                         d->scaled ? "scaled" : "in their units");
     bool same = d->classes.n_items == model_n_classes(m);
     for (size_t i = 0; same && i < d->classes.n_items; i++)
         same = strcmp(((const char *const *)d->classes.items)[i], model_class(m, i)) == 0;

@@ -6,7 +6,7 @@
 
 enum { PATH_BYTES_MAX = 4096 };
 
-extern const struct job_kind export_kind, ingest_kind, features_kind, tune_kind, train_kind, evaluate_kind;
+extern const struct job_kind export_kind, import_kind, ingest_kind, features_kind, tune_kind, train_kind, evaluate_kind;
 
 /* CANCELLED once the host says so. */
 enum status work_check_cancelled(struct job_ctx *ctx, struct error *e) MUST_USE;

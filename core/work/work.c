@@ -7,7 +7,7 @@
 
 enum { RECORD_BYTES_MAX = 64 << 20 };
 
-const struct job_kind *const job_kinds[] = {&ingest_kind, &features_kind, &export_kind,   &tune_kind,
+const struct job_kind *const job_kinds[] = {&ingest_kind, &import_kind, &features_kind, &export_kind,   &tune_kind,
                                              &train_kind,  &evaluate_kind, NULL};
 
 const struct job_kind *job_kind_find(const char *name)
