@@ -2,7 +2,7 @@
  *
  * Job kind "train": a features dataset in, a model out.  One unit an epoch; each ends with a checkpoint that holds the
  * trainer's whole state and the epoch's report, so a killed job goes on with the same bits. */
-#include "core/work/private.h"
+#include "core/work/train_input.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,13 +10,16 @@
 enum { CHECKPOINT_BYTES_MAX = 1 << 30, REPORT_BYTES_MAX = 64 << 10 };
 
 struct train_spec {
-    const char *dataset, *model, *register_as;
+    const char *dataset, *validation_dataset, *model, *register_as;
     bool event_weights;
     struct train_params params;
 };
 static const struct field spec_fields[] = {
     FIELD_STRING(struct train_spec, dataset, .required = true, .min = 1, .max = 64,
                  .doc = "the train part of a features dataset"),
+    FIELD_STRING(struct train_spec, validation_dataset, .min = 1, .max = 64,
+                 .doc = "held-out rows of another features dataset of the same recipe, classes and scaler; then no part of "
+                        "the first is held out"),
     FIELD_STRING(struct train_spec, model, .min = 1, .max = 64, .doc = "estimator; the same as params.model"),
     FIELD_STRING(struct train_spec, register_as, .min = 1, .max = 64,
                  .doc = "name in the registry; default: the estimator's"),
@@ -34,6 +37,16 @@ static const struct field result_fields[] = {
     FIELD_I64(struct train_result, epochs),
     FIELD_F64(struct train_result, train_loss, .nullable = true),
     FIELD_F64(struct train_result, val_loss, .nullable = true),
+    FIELD_I64(struct train_result, best_epoch, .doc = "whose parameters the model has, when the best one was kept; else 0"),
+    FIELD_BOOL(struct train_result, stopped_early),
+    FIELD_STRING(struct train_result, stop_reason, .doc = "what ended the fit before all epochs"),
+    FIELD_F64(struct train_result, seconds, .unit = "s", .doc = "of all epochs, in all attempts"),
+    FIELD_F64(struct train_result, events_per_second),
+    FIELD_I64(struct train_result, parameter_bytes, .unit = "bytes"),
+    FIELD_I64(struct train_result, optimizer_bytes, .unit = "bytes", .doc = "moments, and the best epoch's parameters"),
+    FIELD_I64(struct train_result, workspace_bytes, .unit = "bytes", .doc = "planned once, for all steps"),
+    FIELD_I64(struct train_result, rows_bytes, .unit = "bytes", .doc = "of events in memory"),
+    FIELD_I64(struct train_result, packed_bytes, .unit = "bytes", .doc = "streamed: of the packed file; 0: all in memory"),
     FIELD_END,
 };
 static const struct field report_fields[] = {
@@ -50,15 +63,26 @@ static const struct field report_fields[] = {
     FIELD_END,
 };
 
+/* Where the rows of a fit are: decided once a job, since a window's size decides the bits. */
+struct placement {
+    bool streamed;
+    int64_t bytes;                     /* of rows in memory, at most */
+};
+static const struct field placement_fields[] = {
+    FIELD_BOOL(struct placement, streamed),
+    FIELD_I64(struct placement, bytes),
+    FIELD_END,
+};
+
 /* Kept in memory between the epochs of one attempt. */
 struct train_state {
-    struct dataset *dataset;
-    struct feature_rows rows;
+    struct training_set learned, validation;
+    int64_t set_bytes;                 /* of rows as read */
     struct trainer *trainer;
     struct epoch_report last;          /* of the newest epoch */
     int64_t samples_total;             /* an epoch's */
     struct job_ctx *ctx;
-    char phase[64], message[64];
+    char phase[64], message[96];
     int64_t epoch, epochs;
 };
 
@@ -66,8 +90,8 @@ static void free_state(void *state)
 {
     struct train_state *t = state;
     trainer_destroy(t->trainer);
-    feature_rows_fini(&t->rows);
-    dataset_close(t->dataset);
+    training_set_close(&t->learned);
+    training_set_close(&t->validation);
     mem_free(t);
 }
 
@@ -77,6 +101,14 @@ static int model_index(const struct train_spec *spec)
         if (strcmp(estimator_names[i], spec->model) == 0)
             return i;
     return spec->model ? -1 : spec->params.model;
+}
+
+/* With the estimator that the spec names, in either place. */
+static struct train_params fit_params(const struct train_spec *spec)
+{
+    struct train_params p = spec->params;
+    p.model = model_index(spec);
+    return p;
 }
 
 static enum status validate(const void *spec_, struct error *e)
@@ -90,7 +122,9 @@ static enum status validate(const void *spec_, struct error *e)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", *c))
             return error_set(e, STATUS_ARGUMENT,
                              "/register_as: a name has letters, digits, '-', '_' and '.' only");
-    return train_params_check(&spec->params, "/params", e);
+    const struct train_params p = fit_params(spec);
+    TRY(train_params_check(&p, "/params", e));
+    return train_params_ready(&p, "/params", e);
 }
 
 /* ---- checkpoint: length of the report, report as field text, trainer's state --------------------------------------- */
@@ -140,39 +174,97 @@ static enum status load_checkpoint(struct job_ctx *ctx, struct train_state *t, s
 
 /* ---- starting ------------------------------------------------------------------------------------------------------- */
 
+/* Reads the rows into memory, or finds that they do not fit. */
+static enum status place(struct job_ctx *ctx, const struct train_params *p, struct train_state *t,
+                         struct placement *out, struct error *e)
+{
+    int64_t used = 0, more = 0;
+    bool found, fits = true;
+    TRY(work_record_load(ctx, "placement", placement_fields, out, &found, e));
+    if (!found) {
+        out->bytes = p->memory_limit_mb > 0 ? p->memory_limit_mb << 20 : memory_available() / 2;
+        out->streamed = p->shuffle_rows > 0;
+    }
+    if (!out->streamed)
+        TRY(training_set_read(&t->learned, found ? INT64_MAX : out->bytes, &used, &fits, e));
+    if (!out->streamed && fits && t->validation.dataset)
+        TRY(training_set_read(&t->validation, found ? INT64_MAX : out->bytes - used, &more, &fits, e));
+    if (!fits)
+        feature_rows_fini(&t->learned.rows);
+    out->streamed = out->streamed || !fits;
+    t->set_bytes = out->streamed ? 0 : used + more;
+    return found ? STATUS_OK : work_record_save(ctx, "placement", placement_fields, out, e);
+}
+
+static enum status open_sets(struct job_ctx *ctx, const struct train_spec *spec, const struct train_params *p,
+                             struct train_state *t, struct error *e)
+{
+    TRY(training_set_open(ctx, spec->dataset, p, spec->event_weights, &t->learned, e));
+    const struct manifest *m = dataset_manifest(t->learned.dataset);
+    if (m->split && strcmp(m->split, "test") == 0)
+        work_log(ctx, LOG_WARN, "training on %s, a test part", m->id);
+    if (!spec->validation_dataset)
+        return STATUS_OK;
+    TRY(training_set_open(ctx, spec->validation_dataset, p, spec->event_weights, &t->validation, e));
+    return training_set_match(ctx, &t->learned, &t->validation, e);
+}
+
+/* "12.3 MB" */
+static const char *sized(char out[32], int64_t bytes)
+{
+    static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+    double size = (double)bytes;
+    size_t u = 0;
+    for (; size >= 1000 && u + 1 < ARRAY_LEN(units); u++)
+        size /= 1000;
+    snprintf(out, 32, u ? "%.1f %s" : "%.0f %s", size, units[u]);
+    return out;
+}
+
+static void tell_memory(struct job_ctx *ctx, const struct train_state *t)
+{
+    const struct train_memory m = trainer_memory(t->trainer);
+    char parameters[32], optimizer[32], workspace[32], rows[32], packed[32];
+    work_log(ctx, LOG_INFO, "memory of the fit: parameters %s, optimiser %s, workspace %s in %lld shards, rows %s",
+             sized(parameters, m.parameters), sized(optimizer, m.optimizer), sized(workspace, m.workspace),
+             (long long)m.shards, sized(rows, m.rows + t->set_bytes));
+    if (m.packed > 0)
+        work_log(ctx, LOG_INFO, "rows are streamed from disk: %s packed, %lld rows shuffled together",
+                 sized(packed, m.packed), (long long)m.window_rows);
+}
+
 static enum status make_trainer(struct job_ctx *ctx, const struct train_spec *spec, struct train_state *t,
                                 struct error *e)
 {
-    TRY(work_dataset_open(ctx, spec->dataset, &t->dataset, e));
-    const struct manifest *m = dataset_manifest(t->dataset);
-    struct train_params params = spec->params;
-    params.model = model_index(spec);
-    bool want_rows = estimator_input(&params) != INPUT_HLF;
-    if (want_rows)
-        TRY(work_check_rows(m, estimator_names[model_index(spec)], e));
-    TRY(dataset_read_features(t->dataset, want_rows, &t->rows, e));
-    if (m->split && strcmp(m->split, "test") == 0)
-        work_log(ctx, LOG_WARN, "training on %s, a test part", m->id);
+    struct train_params params = fit_params(spec);
+    struct placement placement;
+    TRY(open_sets(ctx, spec, &params, t, e));
+    TRY(place(ctx, &params, t, &placement, e));
+    const struct manifest *m = dataset_manifest(t->learned.dataset);
     struct model_header h;
     field_defaults(model_header_fields, &h);
     h.recipe = m->recipe;
     h.cuts = m->cuts;
     h.dataset_id = m->id;
-    h.params = spec->params;
-    h.params.model = model_index(spec);
+    h.params = params;
     h.classes = m->classes;
     h.scaler = m->scaler;
     h.histograms = m->histograms;
     h.build_id = DLT_BUILD_ID;
-    const struct train_data data = {
-        .n = t->rows.n,
-        .hlf = t->rows.hlf,
-        .label = t->rows.label,
-        .weight = spec->event_weights ? t->rows.weight : NULL,
-        .rows = want_rows ? &t->rows.rows : NULL,
-        .row_first = want_rows ? t->rows.row_first : NULL,
+    const struct train_data learned = training_set_data(&t->learned), validation = training_set_data(&t->validation);
+    const struct train_stream stream = {training_set_next, &t->learned};
+    const struct train_stream validation_stream = {training_set_next, &t->validation};
+    bool validated = t->validation.dataset != NULL, streamed = placement.streamed;
+    const struct train_input input = {
+        .data = streamed ? NULL : &learned,
+        .validation = validated && !streamed ? &validation : NULL,
+        .stream = streamed ? &stream : NULL,
+        .validation_stream = validated && streamed ? &validation_stream : NULL,
+        .folder = ctx->work_dir,
+        .memory_bytes = (size_t)placement.bytes,
     };
-    TRY(trainer_create(&h, &data, &t->trainer, e));
+    TRY(trainer_create_from(&h, &input, &t->trainer, e));
+    tell_memory(ctx, t);
     return load_checkpoint(ctx, t, e);
 }
 
@@ -183,7 +275,6 @@ static enum status get_state(struct job_ctx *ctx, const struct train_spec *spec,
         struct train_state *t = mem_calloc(1, sizeof *t);
         if (!t)
             return error_set(e, STATUS_NOMEM, "training");
-        feature_rows_init(&t->rows);
         t->last = (struct epoch_report){.loss = NAN, .val_loss = NAN};
         enum status s = make_trainer(ctx, spec, t, e);
         if (s != STATUS_OK) {
@@ -231,7 +322,30 @@ static void tell_metrics(struct job_ctx *ctx, const struct epoch_report *r)
 static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_t *n_units, struct error *e)
 {
     (void)ctx, (void)e;
-    *n_units = phase == 0 ? ((const struct train_spec *)spec)->params.epochs : -1;
+    const struct train_params p = fit_params(spec);
+    *n_units = phase == 0 ? train_params_epochs(&p) : -1;
+    return STATUS_OK;
+}
+
+/* What ended the fit; NULL when nothing did. */
+static const char *stop_reason(struct job_ctx *ctx, const struct train_spec *spec, const struct train_state *t)
+{
+    const struct train_params *p = &spec->params;
+    const struct train_outcome o = trainer_outcome(t->trainer);
+    if (!o.stopped)
+        return NULL;
+    return arena_printf(ctx->arena, "%s has not gained more than %g since epoch %lld (%.6g): patience is %lld",
+                        monitor_names[p->monitor], p->min_delta, (long long)o.best_epoch, o.best, (long long)p->patience);
+}
+
+static enum status run_epoch(struct job_ctx *ctx, const struct train_spec *spec, struct train_state *t, struct error *e)
+{
+    const struct train_watch watch = {watch_cancelled, watch_progress, t};
+    TRY(trainer_epoch(t->trainer, &watch, &t->last, e));
+    TRY(save_checkpoint(ctx, t, e));
+    if (trainer_outcome(t->trainer).stopped)
+        work_log(ctx, LOG_INFO, "the fit ends behind epoch %lld: %s", (long long)trainer_epochs_done(t->trainer),
+                 stop_reason(ctx, spec, t));
     return STATUS_OK;
 }
 
@@ -243,23 +357,59 @@ static enum status run(struct job_ctx *ctx, const void *spec_, int phase, int64_
     struct train_state *t;
     TRY(get_state(ctx, spec, &t, e));
     t->epoch = unit;
-    t->epochs = spec->params.epochs;
+    const struct train_params params = fit_params(spec);
+    t->epochs = train_params_epochs(&params);
     snprintf(t->phase, sizeof t->phase, "epoch %lld/%lld", (long long)unit + 1, (long long)t->epochs);
     int64_t done = trainer_epochs_done(t->trainer);
+    bool stopped = trainer_outcome(t->trainer).stopped;
+    if (stopped && done <= unit)       /* the units that are left have nothing to do */
+        return STATUS_OK;
     if (done < unit || done > unit + 1)
         return error_set(e, STATUS_BUG, "epoch %lld is next, but the checkpoint is of epoch %lld", (long long)unit + 1,
                          (long long)done);
-    if (done == unit) {                /* else: killed between checkpoint and commit; the checkpoint has the report */
-        const struct train_watch watch = {watch_cancelled, watch_progress, t};
-        TRY(trainer_epoch(t->trainer, &watch, &t->last, e));
-        TRY(save_checkpoint(ctx, t, e));
-    }
+    if (done == unit)                  /* else: killed between checkpoint and commit; the checkpoint has the report */
+        TRY(run_epoch(ctx, spec, t, e));
     if (isfinite(t->last.val_loss))
-        snprintf(t->message, sizeof t->message, "loss %.4f, val_loss %.4f", t->last.loss, t->last.val_loss);
+        snprintf(t->message, sizeof t->message, "loss %.4f, val_loss %.4f, val_auc %.4f", t->last.loss, t->last.val_loss,
+                 t->last.val_auc);
     else
         snprintf(t->message, sizeof t->message, "loss %.4f", t->last.loss);
     tell_metrics(ctx, &t->last);
     return field_write_text(report_fields, &t->last, result, e);
+}
+
+/* Of the epochs, from what their units left. */
+static enum status sum_seconds(struct job_ctx *ctx, int64_t epochs, struct train_result *result, struct error *e)
+{
+    double events = 0;
+    for (int64_t i = 0; i < epochs; i++) {
+        struct epoch_report r;
+        TRY(work_unit_result(ctx, 0, i, report_fields, &r, e));
+        result->seconds += r.seconds;
+        events += r.samples_per_second * r.seconds;
+    }
+    result->events_per_second = result->seconds > 0 ? events / result->seconds : 0;
+    return STATUS_OK;
+}
+
+static enum status describe_fit(struct job_ctx *ctx, const struct train_spec *spec, const struct train_state *t,
+                                const struct model *m, struct train_result *result, struct error *e)
+{
+    const struct train_memory memory = trainer_memory(t->trainer);
+    const struct model_header *h = model_header(m);
+    result->sha256 = arena_strdup(ctx->arena, model_sha256(m));
+    result->epochs = h->epochs_done;
+    result->train_loss = h->train_loss;
+    result->val_loss = h->val_loss;
+    result->best_epoch = h->best_epoch;
+    result->stopped_early = h->stopped_early;
+    result->stop_reason = stop_reason(ctx, spec, t);
+    result->parameter_bytes = memory.parameters;
+    result->optimizer_bytes = memory.optimizer;
+    result->workspace_bytes = memory.workspace;
+    result->rows_bytes = memory.rows + t->set_bytes;
+    result->packed_bytes = memory.packed;
+    return sum_seconds(ctx, h->epochs_done, result, e);
 }
 
 static enum status finish(struct job_ctx *ctx, const void *spec_, void *result_, struct error *e)
@@ -275,13 +425,11 @@ static enum status finish(struct job_ctx *ctx, const void *spec_, void *result_,
     TRY(work_path(ctx, path, e, "model/%s", MODEL_FILE));
     TRY(trainer_model(t->trainer, &m, e));
     enum status s = model_save(m, path, e);
-    result->sha256 = arena_strdup(ctx->arena, model_sha256(m));
+    if (s == STATUS_OK)
+        s = describe_fit(ctx, spec, t, m, result, e);
     model_release(m);
     TRY(s);
     result->model = spec->register_as ? spec->register_as : estimator_names[model_index(spec)];
-    result->epochs = trainer_epochs_done(t->trainer);
-    result->train_loss = t->last.loss;
-    result->val_loss = t->last.val_loss;
     TRY(ctx->host->artifact_id(ctx->host_ctx, ctx->arena, "mdl", 0, &result->model_id, e));
     TRY(ctx->host->model_version(ctx->host_ctx, result->model, &result->version, e));
     result->model_version = arena_printf(ctx->arena, "%s@%lld", result->model, (long long)result->version);
