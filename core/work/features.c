@@ -7,6 +7,7 @@
 #include "core/base/keep.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 enum { HISTOGRAM_SAMPLE = 1 << 18 };      /* rows from which ranges and medians are taken (the train part is shuffled) */
 
@@ -104,66 +105,131 @@ static enum status run(struct job_ctx *ctx, const void *spec, int phase, int64_t
     }
 }
 
+/* ---- row groups of parts, in order ------------------------------------------------------------------------------ */
+
+struct loop_slot {
+    int64_t part;
+    size_t group;
+    struct feature_rows rows;
+};
+struct loop_reader {                   /* of one thread */
+    int64_t part;                      /* that is open; -1: none */
+    struct features_reader *file;
+};
+/* FOLDER/part-00000 ... by their pattern: read on several threads, taken in order. */
+struct part_loop {
+    struct job_ctx *ctx;
+    const char *pattern;
+    int64_t n_parts;
+    bool want_rows;
+    enum status (*take)(void *take_ctx, const struct feature_rows *rows, struct error *e);
+    void *take_ctx;
+    int64_t part;
+    size_t group;
+    struct loop_reader ahead;          /* knows how many row groups the present part has */
+    struct loop_slot *slots;
+    struct loop_reader *readers;
+};
+
+static enum status loop_open(struct part_loop *l, int64_t part, struct loop_reader *r, struct error *e)
+{
+    char path[PATH_BYTES_MAX];
+    if (r->part == part)
+        return STATUS_OK;
+    features_reader_close(r->file);
+    *r = (struct loop_reader){.part = -1};
+    TRY(work_path(l->ctx, path, e, "%s-%05lld.parquet", l->pattern, (long long)part));
+    TRY(features_reader_open(path, &r->file, e));
+    r->part = part;
+    return STATUS_OK;
+}
+
+static enum status loop_next(void *ctx, size_t slot, bool *end, struct error *e)
+{
+    struct part_loop *l = ctx;
+    TRY(work_check_cancelled(l->ctx, e));
+    for (; l->part < l->n_parts; l->part++, l->group = 0) {
+        TRY(loop_open(l, l->part, &l->ahead, e));
+        if (l->group < features_reader_groups(l->ahead.file))
+            break;
+    }
+    *end = l->part >= l->n_parts;
+    l->slots[slot].part = l->part;
+    l->slots[slot].group = l->group++;
+    return STATUS_OK;
+}
+
+static enum status loop_read(void *ctx, size_t slot, size_t thread, struct error *e)
+{
+    struct part_loop *l = ctx;
+    struct loop_slot *s = &l->slots[slot];
+    TRY(loop_open(l, s->part, &l->readers[thread], e));
+    feature_rows_clear(&s->rows);
+    return features_read(l->readers[thread].file, s->group, l->want_rows, &s->rows, e);
+}
+
+static enum status loop_take(void *ctx, size_t slot, struct error *e)
+{
+    struct part_loop *l = ctx;
+    return l->take(l->take_ctx, &l->slots[slot].rows, e);
+}
+
+static enum status loop_run(struct part_loop *l, struct error *e)
+{
+    static const struct par_stage_fns stages = {loop_next, loop_read, loop_take};
+    size_t threads = l->ctx->threads ? l->ctx->threads : 1, n_slots = threads + 1;
+    l->slots = ARENA_NEW(l->ctx->arena, struct loop_slot, n_slots);
+    l->readers = ARENA_NEW(l->ctx->arena, struct loop_reader, threads);
+    if (!l->slots || !l->readers)
+        return error_set(e, STATUS_NOMEM, "reading %s", l->pattern);
+    l->ahead.part = -1;
+    for (size_t i = 0; i < threads; i++)
+        l->readers[i].part = -1;
+    for (size_t i = 0; i < n_slots; i++)
+        feature_rows_init(&l->slots[i].rows);
+    enum status s = par_pipeline(threads, n_slots, &stages, l, e);
+    for (size_t i = 0; i < n_slots; i++)
+        feature_rows_fini(&l->slots[i].rows);
+    for (size_t i = 0; i < threads; i++)
+        features_reader_close(l->readers[i].file);
+    features_reader_close(l->ahead.file);
+    return s;
+}
+
 /* ---- scaler and histograms -------------------------------------------------------------------------------------- */
 
 struct fit {
     struct job_ctx *ctx;
     const struct recipe *recipe;
+    bool hlf_from_train, ragged;
     struct scaler_fit hlf, rows;
-    struct feature_rows group;
     float *expanded;                   /* one event's full rows */
     struct field_list histograms;
 };
 
-/* Calls fn for each row group of FOLDER/part-00000 ... in order. */
-static enum status each_group(struct fit *f, const char *pattern, int64_t n_parts, bool want_rows,
-                              enum status (*fn)(struct fit *f, struct error *e), struct error *e)
+static enum status fit_selected(void *ctx, const struct feature_rows *group, struct error *e)
 {
-    for (int64_t p = 0; p < n_parts; p++) {
-        char path[PATH_BYTES_MAX];
-        struct features_reader *r;
-        TRY(work_path(f->ctx, path, e, "%s-%05lld.parquet", pattern, (long long)p));
-        TRY(features_reader_open(path, &r, e));
-        enum status s = STATUS_OK;
-        for (size_t g = 0; s == STATUS_OK && g < features_reader_groups(r); g++) {
-            feature_rows_clear(&f->group);
-            s = features_read(r, g, want_rows, &f->group, e);
-            if (s == STATUS_OK)
-                s = fn(f, e);
-            if (s == STATUS_OK)
-                s = work_check_cancelled(f->ctx, e);
-        }
-        features_reader_close(r);
-        TRY(s);
-    }
+    struct fit *f = ctx;
+    (void)e;
+    scaler_fit_hlf(&f->hlf, f->recipe, group->hlf, group->n);
     return STATUS_OK;
 }
 
-static enum status fit_hlf(struct fit *f, struct error *e)
+static enum status fit_train(void *ctx, const struct feature_rows *group, struct error *e)
 {
-    (void)e;
-    scaler_fit_hlf(&f->hlf, f->recipe, f->group.hlf, f->group.n);
-    return STATUS_OK;
-}
-
-static enum status fit_rows(struct fit *f, struct error *e)
-{
-    (void)e;
-    for (size_t i = 0; i < f->group.n; i++) {
-        size_t first = f->group.row_first[i], n = f->group.row_first[i + 1] - first;
-        particle_expand(&f->group.rows, first, n, f->expanded);
+    struct fit *f = ctx;
+    if (f->hlf_from_train)
+        scaler_fit_hlf(&f->hlf, f->recipe, group->hlf, group->n);
+    for (size_t i = 0; f->ragged && i < group->n; i++) {
+        size_t first = group->row_first[i], n = group->row_first[i + 1] - first;
+        particle_expand(&group->rows, first, n, f->expanded);
         scaler_fit_rows(&f->rows, f->expanded, n);
     }
-    return STATUS_OK;
-}
-
-static enum status fill_histograms(struct fit *f, struct error *e)
-{
     if (f->histograms.n_items == 0) {
-        size_t n = f->group.n < HISTOGRAM_SAMPLE ? f->group.n : HISTOGRAM_SAMPLE;
-        TRY(feature_histograms_create(f->ctx->arena, f->group.hlf, n, &f->histograms, e));
+        size_t n = group->n < HISTOGRAM_SAMPLE ? group->n : HISTOGRAM_SAMPLE;
+        TRY(feature_histograms_create(f->ctx->arena, group->hlf, n, &f->histograms, e));
     }
-    feature_histograms_add(&f->histograms, f->group.hlf, f->group.weight, f->group.n);
+    feature_histograms_add(&f->histograms, group->hlf, group->weight, group->n);
     return STATUS_OK;
 }
 
@@ -171,20 +237,25 @@ static enum status fill_histograms(struct fit *f, struct error *e)
 static enum status fit_scaler(struct fit *f, const struct features_spec *spec, const struct assignment *a,
                               size_t n_inputs, struct scaler_record *out, struct error *e)
 {
-    bool ragged = spec->sequences && !f->recipe->sequence_dense;
+    f->hlf_from_train = f->recipe->scale_train_only;
+    f->ragged = spec->sequences && !f->recipe->sequence_dense;
     f->expanded = ARENA_NEW(f->ctx->arena, float, (size_t)PARTICLE_ROWS_MAX * PARTICLE_COLUMNS);
     if (!f->expanded)
         return error_set(e, STATUS_NOMEM, "scaler");
-    if (f->recipe->scale_train_only)
-        TRY(each_group(f, "train/part", train_buckets(a), false, fit_hlf, e));
-    else
-        TRY(each_group(f, "select", (int64_t)n_inputs, false, fit_hlf, e));
-    if (ragged)
-        TRY(each_group(f, "train/part", train_buckets(a), true, fit_rows, e));
-    TRY(each_group(f, "train/part", train_buckets(a), false, fill_histograms, e));
+    struct part_loop selected = {
+        .ctx = f->ctx, .pattern = "select", .n_parts = (int64_t)n_inputs, .take = fit_selected, .take_ctx = f};
+    struct part_loop train = {.ctx = f->ctx,
+                              .pattern = "train/part",
+                              .n_parts = train_buckets(a),
+                              .want_rows = f->ragged,
+                              .take = fit_train,
+                              .take_ctx = f};
+    if (!f->hlf_from_train)
+        TRY(loop_run(&selected, e));
+    TRY(loop_run(&train, e));
     struct hlf_scaler hlf = scaler_hlf(&f->hlf, f->recipe);
     struct sequence_scaler rows = scaler_sequence(&f->rows);
-    return scaler_record_make(f->ctx->arena, &hlf, ragged ? &rows : NULL, out, e);
+    return scaler_record_make(f->ctx->arena, &hlf, f->ragged ? &rows : NULL, out, e);
 }
 
 /* ---- the two datasets ---------------------------------------------------------------------------------------------- */
@@ -209,20 +280,30 @@ static enum status gather_cut_flow(struct job_ctx *ctx, const struct assignment 
     return STATUS_OK;
 }
 
-static enum status describe_parts(struct job_ctx *ctx, const char *folder, int64_t n_events, int64_t bucket_events,
+/* The parts of one side, as their units described them; they are seen to be there. */
+static enum status describe_parts(struct job_ctx *ctx, const char *folder, int64_t first_bucket, int64_t n_buckets,
                                   struct field_list *out, struct error *e)
 {
-    size_t n = (size_t)((n_events + bucket_events - 1) / bucket_events);
-    struct dataset_part *parts = ARENA_NEW(ctx->arena, struct dataset_part, n + 1);
+    struct dataset_part *parts = ARENA_NEW(ctx->arena, struct dataset_part, (size_t)n_buckets + 1);
     if (!parts)
         return error_set(e, STATUS_NOMEM, "list of parts");
-    for (size_t i = 0; i < n; i++) {
-        char name[48];
-        int64_t left = n_events - (int64_t)i * bucket_events;
-        snprintf(name, sizeof name, "part-%05zu.parquet", i);
-        TRY(dataset_part_describe(ctx->arena, folder, name, left < bucket_events ? left : bucket_events, &parts[i], e));
+    for (int64_t i = 0; i < n_buckets; i++) {
+        char name[48], path[PATH_BYTES_MAX];
+        struct gather_unit unit;
+        struct stat st;
+        TRY(work_unit_result(ctx, PHASE_GATHER, first_bucket + i, gather_unit_fields, &unit, e));
+        snprintf(name, sizeof name, "part-%05lld.parquet", (long long)i);
+        TRY(work_path(ctx, path, e, "%s/%s", folder, name));
+        if (stat(path, &st) != 0)
+            return error_errno(e, "%s/%s", folder, name);
+        if (!unit.sha256 || st.st_size != unit.bytes)
+            return error_set(e, STATUS_FORMAT, "%s/%s holds %lld bytes, %lld were written", folder, name,
+                             (long long)st.st_size, (long long)unit.bytes);
+        struct part_written written = {.rows = unit.events, .bytes = unit.bytes};
+        text_copy(written.sha256, sizeof written.sha256, unit.sha256);
+        TRY(dataset_part_written(ctx->arena, name, &written, &parts[i], e));
     }
-    *out = (struct field_list){parts, n};
+    *out = (struct field_list){parts, (size_t)n_buckets};
     return STATUS_OK;
 }
 
@@ -263,7 +344,8 @@ static enum status publish_side(struct job_ctx *ctx, const struct manifest *even
     TRY(weigh_counts(ctx, events, a, test, m, e));
     TRY(work_path(ctx, folder, e, "%s", m->split));
     TRY(file_make_folder(folder, e));
-    TRY(describe_parts(ctx, folder, test ? a->n_test : a->n_train, a->bucket_events, &m->parts, e));
+    TRY(describe_parts(ctx, m->split, test ? train_buckets(a) : 0, test ? test_buckets(a) : train_buckets(a), &m->parts,
+                       e));
     const struct summary_watch watch = {check_cancelled, ctx};
     TRY(features_summary(folder, m, &watch, ctx->arena, &m->quantiles, &m->correlations, e));
     TRY(manifest_write(folder, m, e));
@@ -299,10 +381,8 @@ static enum status finish_open(struct job_ctx *ctx, const struct features_spec *
     m.cuts = in->manifest->cuts;
     m.cut_flow = cut_flow_list(&flow);
     struct fit f = {.ctx = ctx, .recipe = in->recipe};
-    feature_rows_init(&f.group);
     enum status s = fit_scaler(&f, spec, &a, n_inputs, &m.scaler, e);
     m.histograms = f.histograms;
-    feature_rows_fini(&f.group);
     TRY(s);
     TRY(publish_side(ctx, in->manifest, &m, &a, false, ids, e));
     const struct field_list train_counts = m.class_counts;

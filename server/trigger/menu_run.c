@@ -155,6 +155,20 @@ static enum status path_texts(struct menu *m, struct menu_path *to, const struct
     return to->json_head && to->json_threshold && to->json_tail ? STATUS_OK : no_memory(e);
 }
 
+/* From the frozen form; a menu that was frozen before there were budgets has none. */
+static enum status add_budget(struct menu *m, const struct json *of, const char *member, struct budget **out,
+                              struct error *e)
+{
+    const char *policy = json_str(json_get(of, "on_budget"), on_budget_names[BUDGET_LIMIT]);
+    *out = ARENA_NEW(&m->arena, struct budget, 1);
+    if (!*out)
+        return no_memory(e);
+    for (unsigned i = 0; on_budget_names[i]; i++)
+        if (strcmp(on_budget_names[i], policy) == 0)
+            budget_init(*out, json_num(json_get(of, member), NAN), (enum on_budget)i);
+    return STATUS_OK;
+}
+
 static enum status add_path(struct menu *m, const struct json *path, struct registry *registry, struct error *e)
 {
     struct menu_path *to = &m->paths[m->n_paths++];
@@ -173,6 +187,7 @@ static enum status add_path(struct menu *m, const struct json *path, struct regi
                          model->name);
     to->prescale = m->column ? json_int(json_get(json_get(path, "prescales"), m->column), 1) : 1;
     to->shadow = json_bool(json_get(path, "shadow"), false);
+    TRY(add_budget(m, path, "rate_budget_hz", &to->budget, e));
     return path_texts(m, to, path, e);
 }
 
@@ -224,6 +239,7 @@ static enum status fill(struct menu *m, const struct json *frozen, const char *n
     m->revision = revision;
     m->seed = (uint64_t)json_int(json_get(frozen, "prescale_seed"), 0);
     TRY(choose_column(m, json_get(frozen, "columns"), column, e));
+    TRY(add_budget(m, frozen, "total_rate_budget_hz", &m->total, e));
     for (size_t i = 0; i < json_count(paths); i++)
         TRY(add_path(m, json_at(paths, i), registry, e));
     TRY(menu_text(m, e));
