@@ -381,7 +381,7 @@ enum status tree_fit_restore(struct trainer *t, const float *stored, size_t n_fl
     size_t bytes = n_floats * sizeof *stored, k = f->n_classes;
     TRY(forest_create(stored, n_floats, k, f->averaged, &trees, e));
     enum status s = STATUS_OK;
-    if (state->epochs_done > train_params_epochs(&t->header.params) || state->best_epoch > state->epochs_done ||
+    if (state->best_epoch > state->epochs_done ||
         forest_n_trees(trees) != (size_t)rounds_after(t, state->epochs_done) * k)
         s = error_set(e, STATUS_FORMAT, "%zu trees after %lld epochs", forest_n_trees(trees),
                       (long long)state->epochs_done);

@@ -228,9 +228,8 @@ static enum status random_points(struct axes *x, struct trials *out, struct erro
 
 /* ---- parameters ------------------------------------------------------------------------------------------------------ */
 
-static enum status base_params(struct axes *x, struct train_params *out, struct error *e)
+static enum status base_params(const struct tune_spec *spec, struct train_params *out, struct error *e)
 {
-    const struct tune_spec *spec = x->spec;
     *out = spec->params;
     for (int i = 0; spec->model && estimator_names[i]; i++)
         if (strcmp(estimator_names[i], spec->model) == 0) {
@@ -280,7 +279,7 @@ enum status tune_trials(struct arena *a, const struct tune_spec *spec, struct tr
     struct train_params base;
     bool grid = spec->search == SEARCH_GRID || (spec->search == SEARCH_HALVING && spec->n_trials == 0);
     *out = (struct trials){NULL, 0};
-    TRY(base_params(&x, &base, e));
+    TRY(base_params(spec, &base, e));
     TRY(read_axes(&x, grid, e));
     TRY(grid ? grid_points(&x, out, e) : random_points(&x, out, e));
     for (size_t i = 0; i < out->n; i++) {
@@ -289,6 +288,8 @@ enum status tune_trials(struct arena *a, const struct tune_spec *spec, struct tr
         enum status s = train_params_check(&out->items[i].params, "/params", &why);
         if (s != STATUS_OK)
             return blame(&x, &base, out, i, &why, e);
+        TRY(train_params_ready(&out->items[i].params, "/params", e));
+        out->items[i].params.epochs = train_params_epochs(&out->items[i].params);
     }
     return STATUS_OK;
 }
@@ -304,15 +305,19 @@ void tune_rungs(const struct tune_spec *spec, size_t n_trials, struct rungs *out
 {
     int64_t epochs = spec->halving.min_epochs;
     size_t n = n_trials;
-    *out = (struct rungs){.n = 1, .epochs = {spec->params.epochs}, .trials = {n_trials}};
+    struct train_params base;
+    struct error e;
+    check(base_params(spec, &base, &e) == STATUS_OK);         /* validated */
+    const int64_t most = train_params_epochs(&base);
+    *out = (struct rungs){.n = 1, .epochs = {most}, .trials = {n_trials}};
     if (spec->search != SEARCH_HALVING)
         return;
-    for (out->n = 0; epochs < spec->params.epochs; out->n++) {
+    for (out->n = 0; epochs < most; out->n++) {
         out->epochs[out->n] = epochs;
         out->trials[out->n] = n;
         n = n / (size_t)spec->halving.factor > 1 ? n / (size_t)spec->halving.factor : 1;
         epochs *= spec->halving.factor;
     }
-    out->epochs[out->n] = spec->params.epochs;
+    out->epochs[out->n] = most;
     out->trials[out->n++] = n;
 }
