@@ -17,7 +17,7 @@ handler_fn handle_job_submit, handle_job_list, handle_job_get, handle_job_cancel
 handler_fn handle_job_metrics, handle_job_logs, handle_job_recipe;                   /* job_watch.c */
 handler_fn handle_job_delete;                                                        /* jobs.c */
 handler_fn handle_job_events;                                                        /* job_events.c */
-handler_fn handle_job_patch, handle_job_bulk, handle_backup;                         /* job_patch.c */
+handler_fn handle_job_patch, handle_job_bulk, handle_job_verify, handle_backup;      /* job_patch.c */
 handler_fn handle_queue_list, handle_queue_get, handle_queue_patch;                  /* queues.c */
 handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
 handler_fn handle_dataset_list, handle_dataset_get, handle_dataset_histogram, handle_dataset_delete;      /* datasets.c */
@@ -30,6 +30,7 @@ handler_fn handle_recipe_list, handle_recipe_get;                               
 handler_fn handle_file_inspect;                                                      /* files.c */
 handler_fn handle_decide, handle_decide_batch;                                       /* trigger.c */
 handler_fn handle_trigger_rates, handle_trigger_drift;                              /* trigger_watch.c */
+handler_fn handle_alias_get, handle_alias_put, handle_alias_delete, handle_model_history;                 /* aliases.c */
 handler_fn handle_running_menu, handle_menu_history, handle_menu_rollback, handle_prescale_column, handle_menu_diff;
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
 

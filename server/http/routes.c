@@ -37,6 +37,7 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/jobs/{id}/recipe", "read", NO_BODY, handle_job_recipe, "getJobRecipe", NONE},
     {HTTP_POST, "/api/v1/jobs/{id}:cancel", "jobs:write", ACTION, handle_job_cancel, "cancelJob", NONE},
     {HTTP_POST, "/api/v1/jobs/{id}:retry", "jobs:write", ACTION, handle_job_retry, "retryJob", NONE},
+    {HTTP_POST, "/api/v1/jobs/{id}:verify", "jobs:write", ACTION, handle_job_verify, "verifyJob", NONE},
     {HTTP_POST, "/api/v1/pipelines", "jobs:write", JOB, handle_pipeline_submit, "submitPipeline", NONE},
     {HTTP_GET, "/api/v1/pipelines/{id}", "read", NO_BODY, handle_pipeline_get, "getPipeline", NONE},
 
@@ -64,6 +65,11 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/studies/{id}", "read", NO_BODY, handle_study_get, "getStudy", NONE},
     {HTTP_GET, "/api/v1/studies/{id}/trials", "read", NO_BODY, handle_study_trials, "listStudyTrials",
      "sort state limit cursor"},
+    {HTTP_GET, "/api/v1/models/{m}/aliases/{alias}", "read", NO_BODY, handle_alias_get, "getAlias", NONE},
+    {HTTP_PUT, "/api/v1/models/{m}/aliases/{alias}", "models:promote", ACTION, handle_alias_put, "moveAlias", NONE},
+    {HTTP_DELETE, "/api/v1/models/{m}/aliases/{alias}", "models:promote", NO_BODY, handle_alias_delete, "removeAlias",
+     "reason"},
+    {HTTP_GET, "/api/v1/models/{m}/history", "read", NO_BODY, handle_model_history, "getModelHistory", "limit"},
     {HTTP_GET, "/api/v1/evaluations", "read", NO_BODY, handle_evaluation_list, "listEvaluations", NAMED},
     {HTTP_GET, "/api/v1/evaluations/{id}", "read", NO_BODY, handle_evaluation_get, "getEvaluation", NONE},
 

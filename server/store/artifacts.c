@@ -172,30 +172,9 @@ enum status store_model_resolve(struct store *s, struct arena *a, const char *re
 }
 
 struct naming {
-    const char *name, *alias, *job_id;
+    const char *name, *job_id;
     int64_t version;
 };
-
-static enum status alias_set(struct store *s, void *ctx, struct error *e)
-{
-    const struct naming *x = ctx;
-    int64_t exists;
-    TRY(DB_NUMBER(&s->writer, 0, &exists, e, "SELECT 1 FROM artifacts WHERE kind = 'model' AND name = ?1 AND version = ?2",
-                  db_text(x->name), db_i64(x->version)));
-    if (!exists)
-        return error_set(e, STATUS_NOTFOUND, "model %.60s has no version %lld", x->name, (long long)x->version);
-    return DB_RUN(&s->writer, NULL, e,
-                  "INSERT OR REPLACE INTO model_aliases (name, alias, version, moved_us) VALUES (?1, ?2, ?3, ?4)",
-                  db_text(x->name), db_text(x->alias), db_i64(x->version), db_i64(time_unix_us()));
-}
-
-enum status store_model_alias_set(struct store *s, const char *name, const char *alias, int64_t version, struct error *e)
-{
-    if (!*alias || version_number(alias) >= 0 || strchr(alias, '@') || strlen(alias) > 64 ||
-        !text_is_clean(alias, strlen(alias)))
-        return error_set(e, STATUS_ARGUMENT, "an alias has 1 to 64 bytes, no '@', and is not a number");
-    return store_write(s, alias_set, &(struct naming){.name = name, .alias = alias, .version = version}, e);
-}
 
 static enum status version_reserve(struct store *s, void *ctx, struct error *e)
 {

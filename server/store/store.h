@@ -168,9 +168,21 @@ enum status store_artifact_get(struct store *s, struct arena *a, const char *kin
 /* "name" (newest version), "name@7", "name@alias", or an id. */
 enum status store_model_resolve(struct store *s, struct arena *a, const char *ref, struct artifact_row *out,
                                 struct error *e) MUST_USE;
-/* Points an alias of a model at one of its versions; NOTFOUND when there is no such version. */
+/* Points an alias of a model at one of its versions.  expected_seq: number of the alias's last move as the caller has seen
+ * it (0: none; -1: it does not matter), else CONFLICT.  NOTFOUND when there is no such version, ARGUMENT for a name that an
+ * alias cannot have. */
 enum status store_model_alias_set(struct store *s, const char *name, const char *alias, int64_t version,
-                                  struct error *e) MUST_USE;
+                                  const char *reason, int64_t expected_seq, struct error *e) MUST_USE;
+/* NOTFOUND when there is no such alias. */
+enum status store_model_alias_remove(struct store *s, const char *name, const char *alias, const char *reason,
+                                     int64_t expected_seq, struct error *e) MUST_USE;
+struct alias_move {
+    const char *alias, *reason;        /* reason: or NULL */
+    int64_t version, seq, at_us;       /* version 0: removed */
+};
+/* Moves of a model's aliases, newest first; alias NULL: of all. */
+enum status store_model_alias_moves(struct store *s, struct arena *a, const char *name, const char *alias, size_t limit,
+                                    struct alias_move **rows, size_t *n, struct error *e) MUST_USE;
 /* Newest first, rows older than id `before` when not NULL; `kind` and `name` filter when not NULL. */
 enum status store_artifacts_list(struct store *s, struct arena *a, const char *kind, const char *name, const char *before,
                                  size_t limit, struct artifact_row **rows, size_t *n, struct error *e) MUST_USE;

@@ -63,6 +63,13 @@ curl -sS --fail-with-body -X POST -H 'If-Match: *' "$server/api/v1/menus:rollbac
 expect "rolled back" "$(jq '.revision' "$folder/answer")" 1
 expect "the history" "$(get /api/v1/trigger/menu/history | jq -c '[.items[] | [.action, .revision]]')" '[["rollback",1],["activate",2],["activate",1]]'
 
+# An alias is moved by who has seen where it points, and the running menu does not follow it.
+alias_to() { curl -sS -o "$folder/answer" -w '%{http_code}' -X PUT -H "If-Match: $1" -d '{"version":1,"reason":"first"}' "$server/api/v1/models/topology-hlf/aliases/champion"; }
+expect "a new alias" "$(alias_to '"0"')" 200
+expect "unseen" "$(alias_to '"0"') $(jq -r .code "$folder/answer")" "412 precondition_failed"
+expect "it names a version" "$(get /api/v1/models/topology-hlf/versions/champion | jq -r .ref)" topology-hlf@1
+expect "its history" "$(get /api/v1/models/topology-hlf/history | jq -c '[.items[] | [.alias, .version, .reason]]')" '[["champion",1,"first"]]'
+
 # ---- kill -9 while training -----------------------------------------------------------------------------------------
 spec() { printf '{"kind":"train","spec":{"dataset":"%s","register_as":"%s","params":{"epochs":%d,"seed":5,"batch_size":16}}}' "$train" "$1" "$2"; }
 job=$(post /api/v1/jobs "$(spec killed 1500)" | jq -r .id)

@@ -401,7 +401,7 @@ static void test_later_jobs_find_datasets_and_models_by_reference(void **state)
         assert_string_equal(json_str(json_get(made, "model_version"), ""), text);
         json_free(made);
     }
-    OK(store_model_alias_set(f->s, "hlf", "champion", 2, &f->e));
+    OK(store_model_alias_set(f->s, "hlf", "champion", 2, NULL, -1, &f->e));
     static const struct { const char *ref, *read; int units; } uses[] = {
         {"hlf", "hlf@3", 3}, {"hlf@1", "hlf@1", 1}, {"hlf@champion", "hlf@2", 2}};
     for (size_t i = 0; i < ARRAY_LEN(uses); i++) {

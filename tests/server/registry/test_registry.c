@@ -13,7 +13,7 @@ static void test_a_model_is_found_by_version_alias_name_and_id_and_loaded_once(v
     struct scene *s = *state;
     model_release(scene_model(s, "topo", 1, "topology-1", 1));
     model_release(scene_model(s, "topo", 2, "topology-1", 2));
-    MUST(store_model_alias_set(s->store, "topo", "champion", 1, &s->e), &s->e);
+    MUST(store_model_alias_set(s->store, "topo", "champion", 1, NULL, -1, &s->e), &s->e);
     static const struct { const char *ref, *canonical;
     } cases[] = {{"topo", "topo@2"},
                  {"topo@1", "topo@1"},

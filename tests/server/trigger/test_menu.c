@@ -112,7 +112,7 @@ static void test_activation_freezes_aliases_to_versions_and_targets_to_threshold
     struct scene *s = *state;
     struct model *m;
     const char *canonical;
-    MUST(store_model_alias_set(s->store, "topo", "champion", 1, &s->e), &s->e);
+    MUST(store_model_alias_set(s->store, "topo", "champion", 1, NULL, -1, &s->e), &s->e);
     MUST(registry_get(s->registry, &s->a, "topo@1", &m, &canonical, &s->e), &s->e);
     struct evaluation_record ev = scene_evaluation(s, "ev_one", "topo@1", m, 5);
     int64_t revision = scene_run_menu(s, "run3", MENU(PATH("A", "topo@champion", AT_EFFICIENCY) ","
@@ -131,7 +131,7 @@ static void test_activation_freezes_aliases_to_versions_and_targets_to_threshold
     json_free(frozen);
 
     /* Nothing that happens later changes it, also not activating it again. */
-    MUST(store_model_alias_set(s->store, "topo", "champion", 2, &s->e), &s->e);
+    MUST(store_model_alias_set(s->store, "topo", "champion", 2, NULL, -1, &s->e), &s->e);
     scene_evaluation(s, "ev_two", "topo@1", m, 6);
     MUST(trigger_menu_activate(s->trigger, "run3", revision, &(struct menu_change){.expected_seq = -1}, &s->problems, &s->e), &s->e);
     frozen = frozen_of_active(s);
