@@ -25,7 +25,7 @@ static void free_state(void *state)
     mem_free(t);
 }
 
-/* ---- spec ------------------------------------------------------------------------------------------------------------ */
+/* ---- spec -------------------------------------------------------------------------------------------------------- */
 
 static enum status check_objective(const struct study_objective *o, const char *where, struct error *e)
 {
@@ -57,7 +57,7 @@ static enum status validate(const void *spec_, struct error *e)
     return s;
 }
 
-/* ---- starting -------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 /* Some rows of each class: enough to make a network and ask for its size. */
 static enum status take_small(struct tune_state *t, const struct feature_rows *rows, struct error *e)
@@ -90,7 +90,7 @@ static enum status read_rows(struct job_ctx *ctx, const struct tune_spec *spec, 
 static enum status start(struct job_ctx *ctx, const struct tune_spec *spec, struct tune_state *t, struct error *e)
 {
     TRY(tune_trials(&t->arena, spec, &t->trials, e));
-    tune_rungs(spec, t->trials.n, &t->rungs);
+    tune_rungs(spec, &t->trials, &t->rungs);
     TRY(work_dataset_open(ctx, spec->dataset, &t->dataset, e));
     const struct manifest *m = dataset_manifest(t->dataset);
     TRY(tune_check_classes(spec, m, e));
@@ -134,14 +134,14 @@ static enum status get_state(struct job_ctx *ctx, const struct tune_spec *spec, 
     return STATUS_OK;
 }
 
-/* ---- a rung ------------------------------------------------------------------------------------------------------------ */
+/* ---- a rung ------------------------------------------------------------------------------------------------------ */
 
+/* Epochs that a fit does in this rung. */
 static int64_t epochs_of(const struct tune_spec *spec, const struct tune_state *t, const struct fit *fit)
 {
-    int64_t before = t->rung > 0 ? t->rungs.epochs[t->rung - 1] : 0;
-    if (spec->search == SEARCH_HALVING)
-        return t->rungs.epochs[t->rung] - before;
-    return t->trials.items[fit->trial[fit->n - 1]].params.epochs;
+    size_t trial = fit->trial[fit->n - 1];
+    int64_t before = t->rung > 0 ? tune_epochs(spec, &t->trials, &t->rungs, t->rung - 1, trial) : 0;
+    return tune_epochs(spec, &t->trials, &t->rungs, t->rung, trial) - before;
 }
 
 /* Parameters of the network; 0 when there is none: the fit will then say why. */
@@ -278,7 +278,7 @@ static enum status run(struct job_ctx *ctx, const void *spec, int phase, int64_t
     return field_write_text(unit_record_fields, &record, result, e);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------------- */
+/* ---- the end ----------------------------------------------------------------------------------------------------- */
 
 static enum status none_ended_well(const struct study_record *s, struct error *e)
 {

@@ -31,7 +31,7 @@ struct tune_spec {
 };
 extern const struct field tune_spec_fields[], tune_result_fields[];
 
-/* ---- what is tried ------------------------------------------------------------------------------------------------ */
+/* ---- what is tried ----------------------------------------------------------------------------------------------- */
 
 struct trial {
     struct field_list point;           /* struct field_axis with one value each, in the order of the axes */
@@ -50,7 +50,7 @@ enum status tune_trials(struct arena *a, const struct tune_spec *spec, struct tr
 const struct study_objective *tune_objective(const struct tune_spec *spec, size_t i);
 bool objective_is_better(const struct study_objective *o, double a, double b);
 
-/* ---- how far and with how many ---------------------------------------------------------------------------------------- */
+/* ---- how far and with how many ----------------------------------------------------------------------------------- */
 
 /* Rungs of successive halving (one for the others): epochs after which trials are compared, and how many begin it. */
 struct rungs {
@@ -59,7 +59,10 @@ struct rungs {
     size_t trials[64];
 };
 /* As planned: fewer go on when so many do not end well. */
-void tune_rungs(const struct tune_spec *spec, size_t n_trials, struct rungs *out);
+void tune_rungs(const struct tune_spec *spec, const struct trials *trials, struct rungs *out);
+/* After how many epochs trial `trial` is looked at in `rung`. */
+int64_t tune_epochs(const struct tune_spec *spec, const struct trials *trials, const struct rungs *rungs, size_t rung,
+                    size_t trial);
 
 /* One fit serves all trials that only differ in how far they go: `trial` in order of epochs. */
 struct fit {
@@ -68,7 +71,7 @@ struct fit {
     double cost;                       /* in units of its own; what is longest begins first */
 };
 
-/* ---- rows ------------------------------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------------------------- */
 
 /* Rows of all folds in order, and then of all but the last again, so that the rows to learn from (all folds but one) are
  * one stretch for each fold.  Read only while units run. */
@@ -87,7 +90,7 @@ struct train_data folds_learn(const struct folds *f, size_t fold, bool weights);
 struct train_data folds_held_out(const struct folds *f, size_t fold, bool weights);
 size_t folds_n_learn(const struct folds *f, size_t fold);
 
-/* ---- one fit ------------------------------------------------------------------------------------------------------------ */
+/* ---- one fit ----------------------------------------------------------------------------------------------------- */
 
 enum fold_state { FOLD_OK, FOLD_DIVERGED, FOLD_FAILED };
 
@@ -139,7 +142,7 @@ enum status tune_score(struct arena *a, const struct tune_spec *spec, const floa
 /* ARGUMENT when an objective names a class that the dataset does not have. */
 enum status tune_check_classes(const struct tune_spec *spec, const struct manifest *m, struct error *e) MUST_USE;
 
-/* ---- what is known --------------------------------------------------------------------------------------------------------- */
+/* ---- what is known ----------------------------------------------------------------------------------------------- */
 
 /* What committed units say.  fold[(rung * n + trial) * k + fold], NULL: nothing yet. */
 struct known {

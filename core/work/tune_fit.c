@@ -50,7 +50,7 @@ static bool is_trials_own(enum status s)
     return s == STATUS_ARGUMENT || s == STATUS_RANGE || s == STATUS_UNSUPPORTED || s == STATUS_FORMAT;
 }
 
-/* ---- while it runs -------------------------------------------------------------------------------------------------- */
+/* ---- while it runs ----------------------------------------------------------------------------------------------- */
 
 static bool watch_cancelled(void *ctx)
 {
@@ -90,7 +90,7 @@ static void watch_progress(void *ctx, int64_t done, int64_t total)
     r->told = rows;
 }
 
-/* ---- checkpoints of halving ------------------------------------------------------------------------------------------ */
+/* ---- checkpoints of halving -------------------------------------------------------------------------------------- */
 
 static enum status fit_path(struct run *r, const struct fit *fit, char out[PATH_BYTES_MAX], struct error *e)
 {
@@ -124,7 +124,7 @@ static enum status save(struct run *r, const struct fit *fit, struct error *e)
     return s;
 }
 
-/* ---- scoring ----------------------------------------------------------------------------------------------------------- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 static enum status predict(struct run *r, const struct model *m, struct error *e)
 {
@@ -153,7 +153,7 @@ static enum status score(struct run *r, struct fold_record *out, struct error *e
     return s;
 }
 
-/* ---- fitting -------------------------------------------------------------------------------------------------------------- */
+/* ---- fitting ----------------------------------------------------------------------------------------------------- */
 
 static enum status start(struct run *r, const struct fit *fit, struct error *e)
 {
@@ -209,9 +209,14 @@ static void tally_fold(struct run *r, const struct fold_record *f)
 
 static int64_t epochs_of(const struct run *r, const struct fit *fit, size_t i)
 {
-    if (r->spec->search == SEARCH_HALVING)
-        return r->state->rungs.epochs[r->state->rung];
-    return r->state->trials.items[fit->trial[i]].params.epochs;
+    return tune_epochs(r->spec, &r->state->trials, &r->state->rungs, r->state->rung, fit->trial[i]);
+}
+
+/* Epochs that the rung before has done of this fit. */
+static int64_t epochs_before(const struct run *r, const struct fit *fit)
+{
+    const struct tune_state *t = r->state;
+    return t->rung > 0 ? tune_epochs(r->spec, &t->trials, &t->rungs, t->rung - 1, fit->trial[0]) : 0;
 }
 
 /* Fits and scores trial i of the fit; what went wrong with it goes into its record, what else went wrong is returned.
@@ -252,8 +257,7 @@ static enum status all_trials(struct run *r, const struct fit *fit, struct unit_
         return begun;
     *out = (struct unit_record){{folds, fit->n}};
     int64_t before = begun == STATUS_OK ? trainer_epochs_done(r->trainer) : 0;
-    int64_t rung_before = r->state->rung > 0 ? r->state->rungs.epochs[r->state->rung - 1] : 0;
-    r->state->tally.rows_done += (before - rung_before) * r->n_learn;
+    r->state->tally.rows_done += (before - epochs_before(r, fit)) * r->n_learn;
     for (size_t i = 0; i < fit->n; i++) {
         TRY(one_trial(r, fit, i, begun, &folds[i], e));
         begun = r->diverged ? STATUS_RANGE : begun;

@@ -73,7 +73,7 @@ static enum status assign(const struct tune_spec *spec, const struct manifest *m
     return s;
 }
 
-/* ---- arranging ---------------------------------------------------------------------------------------------------- */
+/* ---- arranging --------------------------------------------------------------------------------------------------- */
 
 static enum status append_part(struct folds *out, const struct feature_rows *source, const uint8_t *fold, size_t part,
                                struct error *e)
@@ -97,7 +97,7 @@ static enum status arrange(struct folds *out, const struct feature_rows *source,
     return STATUS_OK;
 }
 
-/* ---- scalers -------------------------------------------------------------------------------------------------------- */
+/* ---- scalers ----------------------------------------------------------------------------------------------------- */
 
 struct scaling {
     struct folds *folds;

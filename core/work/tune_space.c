@@ -125,7 +125,7 @@ static enum status read_axes(struct axes *x, bool grid, struct error *e)
     return STATUS_OK;
 }
 
-/* ---- points ------------------------------------------------------------------------------------------------------- */
+/* ---- points ------------------------------------------------------------------------------------------------------ */
 
 static enum status new_point(struct axes *x, struct trial *t, struct error *e)
 {
@@ -226,7 +226,7 @@ static enum status random_points(struct axes *x, struct trials *out, struct erro
     return STATUS_OK;
 }
 
-/* ---- parameters ------------------------------------------------------------------------------------------------------ */
+/* ---- parameters -------------------------------------------------------------------------------------------------- */
 
 static enum status base_params(const struct tune_spec *spec, struct train_params *out, struct error *e)
 {
@@ -282,34 +282,47 @@ enum status tune_trials(struct arena *a, const struct tune_spec *spec, struct tr
     TRY(base_params(spec, &base, e));
     TRY(read_axes(&x, grid, e));
     TRY(grid ? grid_points(&x, out, e) : random_points(&x, out, e));
+    bool ready[32] = {false};          /* by estimator: whether this build can fit it */
     for (size_t i = 0; i < out->n; i++) {
         struct error why;
         TRY(set_params(&x, &base, &out->items[i].point, &out->items[i].params, e));
         enum status s = train_params_check(&out->items[i].params, "/params", &why);
         if (s != STATUS_OK)
             return blame(&x, &base, out, i, &why, e);
+        size_t model = (size_t)out->items[i].params.model;
+        if (model >= ARRAY_LEN(ready) || !ready[model])
+            TRY(train_params_ready(&out->items[i].params, "/params", e));
+        if (model < ARRAY_LEN(ready))
+            ready[model] = true;
         TRY(train_params_ready(&out->items[i].params, "/params", e));
         out->items[i].params.epochs = train_params_epochs(&out->items[i].params);
     }
     return STATUS_OK;
 }
 
-/* ---- objectives and rungs ------------------------------------------------------------------------------------------------ */
+/* ---- objectives and rungs ---------------------------------------------------------------------------------------- */
 
 const struct study_objective *tune_objective(const struct tune_spec *spec, size_t i)
 {
     return i == 0 ? &spec->objective : (const struct study_objective *)spec->report.items + i - 1;
 }
 
-void tune_rungs(const struct tune_spec *spec, size_t n_trials, struct rungs *out)
+int64_t tune_epochs(const struct tune_spec *spec, const struct trials *trials, const struct rungs *rungs, size_t rung,
+                    size_t trial)
 {
-    int64_t epochs = spec->halving.min_epochs;
-    size_t n = n_trials;
-    struct train_params base;
-    struct error e;
-    check(base_params(spec, &base, &e) == STATUS_OK);         /* validated */
-    const int64_t most = train_params_epochs(&base);
-    *out = (struct rungs){.n = 1, .epochs = {most}, .trials = {n_trials}};
+    int64_t all = train_params_epochs(&trials->items[trial].params);
+    return spec->search == SEARCH_HALVING && rungs->epochs[rung] < all ? rungs->epochs[rung] : all;
+}
+
+void tune_rungs(const struct tune_spec *spec, const struct trials *trials, struct rungs *out)
+{
+    int64_t epochs = spec->halving.min_epochs, most = 0;
+    size_t n = trials->n;
+    for (size_t i = 0; i < n; i++) {
+        int64_t all = train_params_epochs(&trials->items[i].params);
+        most = all > most ? all : most;
+    }
+    *out = (struct rungs){.n = 1, .epochs = {most}, .trials = {n}};
     if (spec->search != SEARCH_HALVING)
         return;
     for (out->n = 0; epochs < most; out->n++) {

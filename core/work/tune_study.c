@@ -10,7 +10,7 @@
 
 enum { UNIT_BYTES_MAX = 64 << 20, PROGRESS_MAX = TRIALS_MAX };
 
-/* ---- units ---------------------------------------------------------------------------------------------------------- */
+/* ---- units ------------------------------------------------------------------------------------------------------- */
 
 /* Groups by everything but the number of epochs: a table by hash would be quicker, and this is some milliseconds. */
 enum status tune_fits(struct arena *a, const struct tune_spec *spec, const struct trials *trials, const uint32_t *which,
@@ -33,7 +33,7 @@ enum status tune_fits(struct arena *a, const struct tune_spec *spec, const struc
         if (!of_fit)
             return error_set(e, STATUS_NOMEM, "no memory for %zu trials", n);
         size_t place = 0;
-        while (place < fit->n && trials->items[fit->trial[place]].params.epochs <= p->epochs)
+        while (place < fit->n && train_params_epochs(&trials->items[fit->trial[place]].params) <= train_params_epochs(p))
             place++;
         for (size_t k = 0; k < fit->n; k++)
             of_fit[k + (k >= place)] = fit->trial[k];
@@ -93,7 +93,7 @@ enum status known_read(struct arena *a, const struct tune_spec *spec, const stru
     *out = (struct known){.k = (size_t)spec->folds};
     TRY(tune_trials(a, spec, &out->trials, e));
     out->n = out->trials.n;
-    tune_rungs(spec, out->n, &out->rungs);
+    tune_rungs(spec, &out->trials, &out->rungs);
     out->fold = ARENA_NEW(a, const struct fold_record *, out->rungs.n * out->n * out->k);
     if (!out->fold)
         return error_set(e, STATUS_NOMEM, "no memory for %zu trials", out->n);
@@ -119,7 +119,7 @@ double known_value(const struct known *k, size_t rung, size_t trial)
     return sum / (double)k->k;
 }
 
-/* ---- halving ----------------------------------------------------------------------------------------------------------- */
+/* ---- halving ----------------------------------------------------------------------------------------------------- */
 
 /* What trials are ordered by: how far they came, their value, their number. */
 struct standing {
@@ -172,7 +172,7 @@ enum status known_entrants(struct arena *a, const struct tune_spec *spec, const 
     return STATUS_OK;
 }
 
-/* ---- the table ------------------------------------------------------------------------------------------------------------ */
+/* ---- the table --------------------------------------------------------------------------------------------------- */
 
 static double standard_error(const double *v, size_t n, double mean)
 {
@@ -298,7 +298,7 @@ static enum status rank(struct arena *a, const struct tune_spec *spec, const str
     return STATUS_OK;
 }
 
-/* ---- what mattered --------------------------------------------------------------------------------------------------------- */
+/* ---- what mattered ----------------------------------------------------------------------------------------------- */
 
 static const char *text_of(const struct known *k, size_t trial, size_t axis)
 {
@@ -374,7 +374,7 @@ static enum status explain(struct arena *a, const struct tune_spec *spec, const 
     return STATUS_OK;
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static enum status fill_objectives(struct arena *a, const struct tune_spec *spec, struct study_record *out, struct error *e)
 {

@@ -17,7 +17,7 @@ void handle_study_list(struct app *app, struct request *q, struct response *r)
     respond_artifacts(app, q, r, "study");
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------- */
+/* ---- finding ----------------------------------------------------------------------------------------------------- */
 
 /* The part of a job's host that reading its units needs. */
 struct reader {
@@ -89,7 +89,7 @@ static enum status read_study(struct app *app, struct arena *a, const char *id, 
     return published ? read_published(app, a, published, out, e) : read_running(app, a, &job, out, e);
 }
 
-/* ---- one study ------------------------------------------------------------------------------------------------------ */
+/* ---- one study --------------------------------------------------------------------------------------------------- */
 
 static struct json *summary_to_json(const struct study_record *record, const char *state)
 {
@@ -122,7 +122,7 @@ void handle_study_get(struct app *app, struct request *q, struct response *r)
     arena_fini(&a);
 }
 
-/* ---- its trials ------------------------------------------------------------------------------------------------------- */
+/* ---- its trials -------------------------------------------------------------------------------------------------- */
 
 static const char *const sort_names[] = {"rank", "trial", "value", "loss", "accuracy", "epochs", "seconds"};
 

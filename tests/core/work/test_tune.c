@@ -17,7 +17,7 @@ static struct arena arena;
 static struct test_host host;
 static const char *dataset_id;
 
-/* ---- support ------------------------------------------------------------------------------------------------------- */
+/* ---- support ----------------------------------------------------------------------------------------------------- */
 
 static void *run_ok(const char *kind, const char *spec)
 {
@@ -126,7 +126,7 @@ static const double *fold_values(const struct study_trial *t, size_t objective)
     return ((const struct study_value *)t->objectives.items)[objective].folds.items;
 }
 
-/* ---- by hand --------------------------------------------------------------------------------------------------------- */
+/* ---- by hand ----------------------------------------------------------------------------------------------------- */
 
 struct by_hand {
     struct tune_spec spec;
@@ -190,7 +190,7 @@ static struct evaluation fit_by_hand(const struct by_hand *h, size_t trial, size
     return ev;
 }
 
-/* ---- tests: folds ------------------------------------------------------------------------------------------------------ */
+/* ---- tests: folds ------------------------------------------------------------------------------------------------ */
 
 static void test_each_event_is_held_out_once_and_classes_are_spread_evenly(void **state)
 {
@@ -252,7 +252,7 @@ static void test_scalers_of_a_fold_do_not_see_the_rows_held_out(void **state)
     hand_fini(&h);
 }
 
-/* ---- tests: trials ------------------------------------------------------------------------------------------------------ */
+/* ---- tests: trials ----------------------------------------------------------------------------------------------- */
 
 static const char small_grid[] =
     "params.validation_fraction = 0\nfolds = 3\n"
@@ -469,6 +469,54 @@ static void test_halving_keeps_the_best_of_each_rung(void **state)
     assert_string_equal(text_of(read_outcome(result)), text_of(halved));
 }
 
+static void test_any_member_of_the_parameters_can_be_searched_over(void **state)
+{
+    (void)state;
+    struct outcome o = search(2, "folds = 2\nparams.epochs = 2\nparams.units = 4\n"
+                              "space[0].path = \"model\"\nspace[0].values[0] = \"hlf\"\nspace[0].values[1] = \"inclusive\"\n"
+                              "space[1].path = \"schedule\"\nspace[1].values[0] = \"constant\"\n"
+                              "space[1].values[1] = \"cosine\"\n"
+                              "space[2].path = \"keep_best\"\nspace[2].values[0] = \"true\"\n");
+    assert_int_equal(o.study.n_ok, 4);
+    assert_true(trial_of(&o, 0)->value != trial_of(&o, 2)->value);
+    /* A whole network as a value, and one of its layers' members. */
+    o = search(2, "folds = 2\nparams.epochs = 1\n"
+               "params.layers[0].name = \"a\"\nparams.layers[0].kind = dense\nparams.layers[0].units = 6\n"
+               "params.layers[0].activation = relu\nparams.layers[0].inputs[0] = \"hlf\"\n"
+               "params.layers[1].name = \"b\"\nparams.layers[1].kind = dense\nparams.layers[1].units = 3\n"
+               "space[0].path = \"layers/0/units\"\nspace[0].values[0] = \"4\"\nspace[0].values[1] = \"9\"\n");
+    assert_int_equal(o.study.n_ok, 2);
+    assert_true(trial_of(&o, 0)->value != trial_of(&o, 1)->value);
+    const struct layer_spec *layers = o.result->best_params.layers.items;
+    assert_int_equal(layers[0].units, o.result->best_trial == 0 ? 4 : 9);
+}
+
+static void test_a_trial_whose_epochs_shape_its_steps_has_a_fit_of_its_own(void **state)
+{
+    (void)state;
+    static const char space[] = "folds = 2\nparams.schedule = cosine\nparams.validation_fraction = 0.2\n"
+                                "space[0].path = \"epochs\"\nspace[0].values[0] = \"2\"\nspace[0].values[1] = \"4\"\n";
+    struct outcome o = search(2, space);
+    assert_int_equal(o.units, 4);
+    struct by_hand h;
+    hand_init(&h, space);
+    for (size_t i = 0; i < 2; i++)
+        for (size_t f = 0; f < 2; f++)
+            assert_true(fold_values(trial_of(&o, i), 0)[f] == fit_by_hand(&h, i, f).auc_macro);
+    hand_fini(&h);
+    /* Early stopping does not: the shorter is the beginning of the longer, wherever that ends. */
+    static const char early[] = "folds = 2\nparams.patience = 1\nparams.learning_rate = 0.05\nparams.batch_size = 16\n"
+                                "space[0].path = \"epochs\"\nspace[0].values[0] = \"2\"\nspace[0].values[1] = \"40\"\n";
+    o = search(2, early);
+    assert_int_equal(o.units, 2);
+    hand_init(&h, early);
+    assert_true(trial_of(&o, 1)->epochs < 40);
+    for (size_t i = 0; i < 2; i++)
+        for (size_t f = 0; f < 2; f++)
+            assert_true(fold_values(trial_of(&o, i), 0)[f] == fit_by_hand(&h, i, f).auc_macro);
+    hand_fini(&h);
+}
+
 static void test_a_diverging_trial_fails_alone(void **state)
 {
     (void)state;
@@ -521,6 +569,8 @@ int main(void)
         cmocka_unit_test(test_cancel_is_seen_between_two_steps),
         cmocka_unit_test(test_a_random_search_is_repeated_by_its_seed),
         cmocka_unit_test(test_halving_keeps_the_best_of_each_rung),
+        cmocka_unit_test(test_any_member_of_the_parameters_can_be_searched_over),
+        cmocka_unit_test(test_a_trial_whose_epochs_shape_its_steps_has_a_fit_of_its_own),
         cmocka_unit_test(test_a_diverging_trial_fails_alone),
         cmocka_unit_test(test_spaces_that_make_no_sense_are_refused_before_anything_runs),
     };
