@@ -7,7 +7,7 @@ PREFIX  ?= /usr/local
 CFLAGS  ?= -O2 -g
 LDFLAGS ?=
 
-PKGS    := libmicrohttpd jansson sqlite3 openblas libuv libcurl libdeflate zlib liblz4 libzstd liblzma nettle libxxhash
+PKGS    := libmicrohttpd jansson sqlite3 openblas libuv libcurl libdeflate zlib liblz4 libzstd liblzma nettle libxxhash libprotobuf-c
 WARN    := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wwrite-strings \
            -Wvla -Wformat=2 -Wundef
 # -ffp-contract=off: the same arithmetic in every translation unit, so that results do not depend on inlining.
@@ -42,7 +42,7 @@ all: $(PROGRAMS)                ## build dltriggerd and dltrigger
 help:                           ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(LIBCORE): $(call obj,$(CORE_SRC))
+$(LIBCORE): $(call obj,$(CORE_SRC)) $(BUILD)/gen/core/model/onnx_schema.pb-c.o
 $(LIBSERVER): $(call obj,$(SERVER_SRC)) $(BUILD)/gen/embedded.o
 $(LIBSUPPORT): $(call obj,$(SUPPORT_SRC))
 $(LIBCORE) $(LIBSERVER) $(LIBSUPPORT):
@@ -71,6 +71,18 @@ $(BUILD)/.flags: FORCE
 	@echo '$(CC) $(CFLAGS) $(DLT_CFLAGS) $(LDFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS) $(DLT_CFLAGS) $(LDFLAGS)' > $@
 .PHONY: FORCE
 FORCE:
+
+# ONNX: structs and codec from our subset of its schema.
+ONNX_SCHEMA := $(BUILD)/gen/core/model/onnx_schema.pb-c
+$(ONNX_SCHEMA).c: core/model/onnx_schema.proto
+	@mkdir -p $(BUILD)/gen
+	protoc-c --c_out=$(BUILD)/gen $<
+$(ONNX_SCHEMA).h: $(ONNX_SCHEMA).c ;
+$(ONNX_SCHEMA).o: $(ONNX_SCHEMA).c $(BUILD)/.flags
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -c -o $@ $<
+ONNX_OBJ := $(call obj,$(wildcard core/model/onnx_*.c))
+$(ONNX_OBJ): $(ONNX_SCHEMA).h
+$(ONNX_OBJ) $(ONNX_SCHEMA).o: DLT_CFLAGS += -I$(BUILD)/gen
 
 # Files that live inside the binary: migrations, dashboard, API document.
 $(BUILD)/gen/embedded.c: server/embed.sh $(EMBED)
@@ -116,6 +128,11 @@ layers:                         ## prove that includes point downwards only
 .PHONY: bench
 bench: $(BENCHES)               ## measure; tab-separated lines on standard output
 	@for b in $(BENCHES); do $$b || exit 1; done
+
+.PHONY: soak
+soak: $(BUILD)/tests/core/work/test_memory      ## large files: memory, places beyond 2 GiB (takes 2 GB of $$TMPDIR)
+	$(BUILD)/tests/core/work/test_memory soak 50 0
+	$(BUILD)/tests/core/work/test_memory soak 2 3000000000
 
 SAN_FLAGS = -O1 -g -fno-omit-frame-pointer
 .PHONY: asan tsan

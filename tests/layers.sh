@@ -19,7 +19,7 @@ function module_of(path,    part, n) {
     n = split(path, part, "/")
     if (n > 2) return part[2]
     sub(/\.h$/, "", part[2])
-    return part[2] == "source" ? "io" : part[2]
+    return part[2] == "source" ? "io" : part[2] == "interchange" ? "model" : part[2]
 }
 
 function check_ours(path,    mine, theirs) {
