@@ -7,8 +7,8 @@
 #include <inttypes.h>
 #include <string.h>
 
-const char *const layer_kind_names[] = {"dense",   "gru",       "lstm",       "dropout", "concatenate", "add", "mean_pool",
-                                        "flatten", "attention", "layer_norm", "relu",    NULL};
+const char *const layer_kind_names[] = {"dense", "gru", "lstm", "dropout", "concatenate", "add", "mean_pool", "flatten",
+                                        "attention", "layer_norm", "relu", NULL};
 const char *const layer_activation_names[] = {"linear", "relu", NULL};
 
 enum { NAME_BYTES_MAX = 64, HEADS_MAX = 64, KEY_DIM_MAX = 256, AT_HLF = LAYERS_MAX, AT_PARTICLES };
@@ -18,8 +18,8 @@ const struct field layer_spec_fields[] = {
                  .doc = "how other layers call its value; without: kind and place, as dense_3"),
     FIELD_ENUM(struct layer_spec, kind, layer_kind_names, .required = true, .doc = "what it is"),
     FIELD_LIST_STRING(struct layer_spec, inputs, .max = LAYER_INPUTS_MAX,
-                      .doc = "names of layers, hlf (the 14 scaled features) or particles (the sequence of them); without: "
-                             "the layer before"),
+                      .doc = "names of layers, hlf (the 14 scaled features) or particles (the sequence of them); "
+                             "without: the layer before"),
     FIELD_I64(struct layer_spec, units, .min = 0, .max = HIDDEN_WIDTH_MAX, .def = 0,
               .doc = "dense, gru, lstm: numbers that it gives; the last dense may leave it out: number of classes"),
     FIELD_ENUM(struct layer_spec, activation, layer_activation_names, .def = LAYER_ACTIVATION_LINEAR,
@@ -211,14 +211,14 @@ static enum status check_ends(const struct graph *g, size_t n_classes)
         if (g->taken[i])
             continue;
         if (end < g->n)
-            return wrong(g, i, NULL, STATUS_ARGUMENT, "ends loose, as '%s' does: one layer gives the result, all others "
-                         "must be somebody's input", g->layer[end].name);
+            return wrong(g, i, NULL, STATUS_ARGUMENT, "ends loose, as '%s' does: one layer gives the result, all "
+                         "others must be somebody's input", g->layer[end].name);
         end = i;
     }
     const struct layer_spec *l = &g->layer[end];
     if (l->kind == LAYER_DENSE && l->units != 0 && (uint64_t)l->units != n_classes)
-        return wrong(g, end, "units", STATUS_ARGUMENT, "is the last one and gives %" PRId64 " numbers, but there are %zu "
-                     "classes; without units it follows their number", l->units, n_classes);
+        return wrong(g, end, "units", STATUS_ARGUMENT, "is the last one and gives %" PRId64 " numbers, but there are "
+                     "%zu classes; without units it follows their number", l->units, n_classes);
     if (l->kind != LAYER_DENSE || l->activation != LAYER_ACTIVATION_LINEAR)
         return wrong(g, end, NULL, STATUS_ARGUMENT, "is the last one: it must be dense and linear, a number for each "
                      "class (the softmax is implied)");
@@ -261,8 +261,8 @@ static enum status complete(struct arena *a, const struct field_list *list, cons
         if (out[i].inputs.n_items > 0)
             continue;
         if (i == 0)
-            return error_set(e, STATUS_ARGUMENT, "%s/0/inputs: the first layer must say what it reads: hlf or particles",
-                             where);
+            return error_set(e, STATUS_ARGUMENT, "%s/0/inputs: the first layer must say what it reads: hlf or "
+                             "particles", where);
         const char **before = ARENA_NEW(a, const char *, 1);
         if (!before)
             return no_memory(where, e);
@@ -374,11 +374,11 @@ static enum status check_size(const struct graph *g, const struct net *net, bool
         return error_set(g->e, STATUS_RANGE, "%s: the network has %zu parameters, at most %d: make layers narrower",
                          g->where, net_n_params(net), GRAPH_PARAMS_MAX);
     if (row > GRAPH_NUMBERS_MAX)
-        return error_set(g->e, STATUS_RANGE, "%s: an event needs %zu numbers of working memory, at most %d: make layers "
-                         "narrower or fewer", g->where, row, GRAPH_NUMBERS_MAX);
+        return error_set(g->e, STATUS_RANGE, "%s: an event needs %zu numbers of working memory, at most %d: make "
+                         "layers narrower or fewer", g->where, row, GRAPH_NUMBERS_MAX);
     if (!sequences && alone > GRAPH_FLAT_NUMBERS_MAX)
-        return error_set(g->e, STATUS_RANGE, "%s: scoring an event needs %zu numbers of working memory, at most %d where "
-                         "no particles are read: make layers narrower or branches fewer", g->where, alone,
+        return error_set(g->e, STATUS_RANGE, "%s: scoring an event needs %zu numbers of working memory, at most %d "
+                         "where no particles are read: make layers narrower or branches fewer", g->where, alone,
                          GRAPH_FLAT_NUMBERS_MAX);
     return STATUS_OK;
 }

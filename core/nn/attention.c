@@ -14,7 +14,8 @@
 enum { BLOCK = 64 /* queries: weights of 801 keys are 205 kB, which stay in the second cache */ };
 
 static const struct field attention_fields[] = {
-    FIELD_I64(struct attention_config, heads, .required = true, .min = 1, .max = 64, .def = 1, .doc = "number of heads"),
+    FIELD_I64(struct attention_config, heads, .required = true, .min = 1, .max = 64, .def = 1,
+              .doc = "number of heads"),
     FIELD_I64(struct attention_config, key_dim, .required = true, .min = 1, .max = 256, .def = 1,
               .doc = "numbers of a query, key or value in a head"),
     FIELD_END};

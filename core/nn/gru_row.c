@@ -32,8 +32,9 @@ void gru_row_forward(const struct layer *l, const struct layer_call *c)
     size_t n_steps = layer_steps(&l->in[0], c);
     const float *bias = c->params + (n_in + units) * n, *recurrent_bias = bias + n;
     float *kernel = c->scratch, *recurrent = laid_out(n_in, n, width, c->params, kernel);
-    float *start = laid_out(units, n, width, c->params + n_in * n, recurrent), *sums = laid_out(1, n, width, bias, start);
-    float *sums_x = sums + width + state, *input = sums_x + BLOCK_STEPS * width;      /* sums are read beyond their end */
+    float *start = laid_out(units, n, width, c->params + n_in * n, recurrent);
+    float *sums = laid_out(1, n, width, bias, start);         /* read beyond their end, up to a state more */
+    float *sums_x = sums + width + state, *input = sums_x + BLOCK_STEPS * width;
     float *h = input + BLOCK_STEPS * state;
     for (size_t j = 0; j < 2 * units; j++)
         start[j] += recurrent_bias[j];

@@ -78,8 +78,8 @@ static void backward(const struct layer *l, const struct layer_call *c)
         memset(c->d_in[0] + n_steps * size, 0, (l->out.steps - n_steps) * size * sizeof *c->d_in[0]);
     for (size_t step = 0; step < n_steps; step++) {
         struct layer_norm_step s = step_of(l, c, step);
-        c->k->layer_norm_backward(&s, c->d_out + step * size, c->add_in[0], c->d_in[0] ? c->d_in[0] + step * size : NULL,
-                                  c->scratch);
+        float *d_in = c->d_in[0] ? c->d_in[0] + step * size : NULL;
+        c->k->layer_norm_backward(&s, c->d_out + step * size, c->add_in[0], d_in, c->scratch);
     }
     c->k->sum_steps(2 * features, NN_LANES, NN_LANES, 1, 0, c->scratch, c->grads);
 }

@@ -18,7 +18,8 @@ size_t pass_ld(size_t rows)
 size_t pass_work_size(const struct net *net, size_t rows, bool training)
 {
     size_t ld = pass_ld(training && rows == 1 ? 2 : rows);
-    return training ? net->training_numbers * ld + net->training_scratch : net->scoring_numbers * ld + net->scoring_scratch;
+    return training ? net->training_numbers * ld + net->training_scratch
+                    : net->scoring_numbers * ld + net->scoring_scratch;
 }
 
 struct net_memory net_memory(const struct net *net, size_t rows)

@@ -1,6 +1,6 @@
 /* tests/fuzz/fuzz_model.c
  *
- * Model files and training checkpoints from hostile bytes, as they are and with a checksum made right, so that what
+ * Model files (with networks of hostile layers) and training checkpoints from hostile bytes, as they are and with a checksum made right, so that what
  * lies behind it is reached too.  What is accepted must score, and must encode to a file that decodes to the same
  * bytes. */
 #include "core/model.h"
@@ -12,6 +12,24 @@ enum { CHECKSUM = 64, ROWS = 5 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Events of 1, 3, 40, 0 and 2 particles. */
+static void predict_particles(const struct model *m, const float *hlf, float *out)
+{
+    enum { PARTICLES = 46 };
+    static const uint32_t first[ROWS + 1] = {0, 1, 4, 44, 44, PARTICLES};
+    static float numbers[PARTICLES];
+    static int8_t kind[PARTICLES], charge[PARTICLES];
+    for (size_t i = 0; i < PARTICLES; i++) {
+        numbers[i] = 1 + (float)i / 8;
+        kind[i] = (int8_t)(i % 3);
+    }
+    struct particle_columns c = {.pt = numbers, .eta = numbers, .phi = numbers, .x = numbers, .y = numbers, .z = numbers,
+                                 .iso_ch = numbers, .iso_gamma = numbers, .iso_neu = numbers, .kind = kind,
+                                 .charge = charge};
+    model_predict(m, &(struct model_rows){hlf, &c, first}, ROWS, out);
+    model_predict(m, &(struct model_rows){hlf, &c, first}, 1, out);
+}
+
 static void use_model(struct model *m)
 {
     struct error e;
@@ -22,6 +40,7 @@ static void use_model(struct model *m)
         hlf[i] = (float)i;
     model_predict_hlf(m, hlf, ROWS, out);
     model_predict_hlf(m, hlf, 1, out);
+    predict_particles(m, hlf, out);
     buf_init(&once, 1 << 28);
     buf_init(&twice, 1 << 28);
     check(model_encode(m, &once, &e) == STATUS_OK);

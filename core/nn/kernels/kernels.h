@@ -133,11 +133,11 @@ struct kernels {
      * weights that sum to 1, d, their gradient, becomes that of the scores: weight (d - sum of weight d). */
     void (*attention_weights)(size_t n_keys, size_t lanes, size_t ld, float *scores, float *inverse);
     void (*attention_weights_backward)(size_t n_keys, size_t lanes, size_t ld, const float *weights, float *d);
-    void (*scale_lanes)(size_t n, size_t lanes, size_t ld, const float *factor, float *x);     /* x(i, r) *= factor[r] */
+    void (*scale_lanes)(size_t n, size_t lanes, size_t ld, const float *factor, float *x);    /* x(i, r) *= factor[r] */
 
-    /* out = gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each lane.  Backward stores d_x (or
-     * adds to it; NULL: not wanted) and adds to sums [2 n_features][NN_LANES] what a lane's rows give to the gradients
-     * of gamma, then beta. */
+    /* out = gamma (x - mean) / sqrt(variance + epsilon) + beta, over the features of each lane.  Backward stores d_x
+     * (or adds to it; NULL: not wanted) and adds to sums [2 n_features][NN_LANES] what a lane's rows give to the
+     * gradients of gamma, then beta. */
     void (*layer_norm_forward)(const struct layer_norm_step *s, const float *beta, float *out);
     void (*layer_norm_backward)(const struct layer_norm_step *s, const float *d, bool add, float *d_x, float *sums);
 

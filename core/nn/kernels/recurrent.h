@@ -3,8 +3,8 @@
  * The element-by-element part of recurrent layers, written over `vec` as body.h, which includes this file.
  *
  * Sigmoid is 1 / (1 + e^-x), tanh (1 - e^-2x) / (1 + e^-2x), with the exponent taken as -30 to 30 (behind which both
- * are 0, 1 or -1 as far as float32 can tell, and nothing overflows); their absolute error is below 2e-7.  Gates that are
- * wanted together share one division: it costs as much as the exponential. */
+ * are 0, 1 or -1 as far as float32 can tell, and nothing overflows); their absolute error is below 2e-7.  Gates that
+ * are wanted together share one division: it costs as much as the exponential. */
 
 #define EACH_VECTOR(s, u, i, at, left) \
     for (size_t u = 0; u < (s)->units; u++) \
