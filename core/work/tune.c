@@ -4,7 +4,7 @@
  * the rungs of successive halving are phases.  The rows are read once an attempt and shared.
  *
  * Each fold's scaler is fitted on the rows that the fold learns from, so that what is held out has no part in a fit.  The
- * train job that takes the best parameters then uses the dataset's scaler, of all training rows. */
+ * train job that takes the best parameters then uses the dataset's scaler, of all training rows.  README.md has more. */
 #include "core/work/tune.h"
 
 #include <math.h>

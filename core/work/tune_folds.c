@@ -137,6 +137,11 @@ static enum status fit_fold(void *ctx, size_t i, size_t thread, struct error *e)
 static enum status fit_scalers(struct folds *out, struct arena *a, const struct manifest *m, bool want_rows,
                                size_t threads, struct error *e)
 {
+    if (m->scaled) {                   /* elsewhere: the rows are taken as they are, as train does */
+        for (size_t i = 0; i < out->k; i++)
+            TRY(field_copy(a, scaler_record_fields, &m->scaler, &out->scaler[i], e));
+        return STATUS_OK;
+    }
     struct scaling *s = ARENA_NEW(a, struct scaling, 1);
     if (!s)
         return error_set(e, STATUS_NOMEM, "scalers");
@@ -151,7 +156,7 @@ static enum status fit_scalers(struct folds *out, struct arena *a, const struct 
     return STATUS_OK;
 }
 
-/* ---- */
+/* ---- all of it ---------------------------------------------------------------------------------------------------- */
 
 enum status folds_make(struct folds *out, struct arena *a, const struct tune_spec *spec, const struct manifest *m,
                        const struct feature_rows *source, bool want_rows, size_t threads, struct error *e)
