@@ -6,6 +6,7 @@
 #include "core/io/source_kinds.h"
 
 #include "core/io/policy.h"
+#include "core/io/probe.h"
 #include "core/io/range_cache.h"
 #include "core/io/xroot_library.h"
 
@@ -69,9 +70,10 @@ static enum status error_of(int error, const char *doing, struct error *e)
     return error_set(e, s, "%s: %s", doing, strerror(error));
 }
 
-/* Every address of the host is one that may be connected to.  XRootD resolves the name again, so that a name server
+/* Every address of the host is one that may be connected to; with probe_ms, one of them answers within that time.  XRootD resolves the name again, so that a name server
  * which changes its mind is not caught here: root:// hosts are best named one by one. */
-static enum status check_addresses(const struct remote_url *u, const struct policy_grant *grant, struct error *e)
+static enum status check_addresses(const struct remote_url *u, const struct policy_grant *grant, int64_t probe_ms,
+                                   struct error *e)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
     enum status s = STATUS_OK;
@@ -80,6 +82,8 @@ static enum status check_addresses(const struct remote_url *u, const struct poli
         return error_set(e, STATUS_REMOTE, "%s: %s", u->host, gai_strerror(failed));
     for (struct addrinfo *a = list; a && s == STATUS_OK; a = a->ai_next)
         s = policy_check_address(u->host, a->ai_addr, grant, e);
+    if (s == STATUS_OK && probe_ms > 0 && probe_addresses(list, u->port, probe_ms, e) != STATUS_OK)
+        s = error_wrap(e, "%s", u->host);
     freeaddrinfo(list);
     return s;
 }
@@ -99,7 +103,7 @@ static enum status check_end_point(const struct xroot *x, int fd, char accepted[
         (strcmp(u.host, "localhost") == 0 && strcmp(x->url.host, u.host) != 0))
         return error_set(e, STATUS_FORBIDDEN, "%s redirects to what is no server", x->url.host);
     if ((strcmp(u.host, x->url.host) != 0 || u.port != x->url.port) &&
-        (policy_check_host(&u, &grant, e) != STATUS_OK || check_addresses(&u, &grant, e) != STATUS_OK))
+        (policy_check_host(&u, &grant, e) != STATUS_OK || check_addresses(&u, &grant, 0, e) != STATUS_OK))
         return error_wrap(e, "%s redirects elsewhere", x->url.host);
     text_copy(accepted, REMOTE_HOST_BYTES_MAX + 64, text);
     return STATUS_OK;
@@ -108,7 +112,7 @@ static enum status check_end_point(const struct xroot *x, int fd, char accepted[
 static enum status open_file(struct xroot *x, int *fd, uint64_t *size, struct error *e)
 {
     struct stat st;
-    TRY(check_addresses(&x->url, &x->grant, e));
+    TRY(check_addresses(&x->url, &x->grant, x->limits.connect_timeout_ms, e)); /* XRootD would try for minutes */
     errno = 0;
     *fd = x->library->open(x->text, O_RDONLY);
     if (*fd < 0)

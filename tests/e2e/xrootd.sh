@@ -36,7 +36,7 @@ as_user() {
 
 # ---- the server -------------------------------------------------------------------------------------------------------
 mkdir "$folder/files" "$folder/admin" "$folder/run"
-cp "$sample/ttbar.root" "$sample/wlnu.root" "$folder/files"
+cp "$sample/ttbar.root" "$sample/wlnu.root" "$sample/qcd_1.root" "$folder/files"
 openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
     -keyout "$folder/key.pem" -out "$folder/cert.pem" 2> "$folder/openssl.log" || fail "$(cat "$folder/openssl.log")"
 chmod 755 "$folder" "$folder/files"
@@ -89,6 +89,21 @@ for prefix in "$root" "$http" "$https"; do
     echo "ok: features through $prefix"
 done
 
+# ---- the same dataset -----------------------------------------------------------------------------------------------------
+# content PREFIX: hash of the dataset that an ingest of three files makes.
+content() {
+    rm -rf "$folder/data"
+    printf '{"kind":"ingest","spec":{"inputs":[{"path":"%s/qcd_1.root","label":"qcd"},{"path":"%s/ttbar.root","label":"tt"},{"path":"%s/wlnu.root","label":"wjets"}]}}' \
+        "$1" "$1" "$1" > "$folder/job.json"
+    "$dltrigger" run "$folder/job.json" --data-dir "$folder/data" --data-root "$PWD/$sample" --source-host "localhost:$port" \
+        --source-host "localhost:$web" --json > "$folder/out" 2> "$folder/err" || fail "ingest from $1: $(cat "$folder/err")"
+    sed -n 's/^content_sha256 = //p' "$folder"/data/datasets/*/manifest
+}
+local_content=$(content "$PWD/$sample")
+expect "a dataset's hash is known" "${#local_content}" 66
+expect "the same dataset through $root" "$(content "$root")" "$local_content"
+expect "the same dataset through $http" "$(content "$http")" "$local_content"
+
 # ---- clear errors ---------------------------------------------------------------------------------------------------------
 # says NAME TEXT COMMAND...: it fails with status 1 and says the text.
 says() {
@@ -99,6 +114,7 @@ says() {
     grep -q -- "$text" "$folder/err" || fail "$name: '$(cat "$folder/err")' does not say '$text'"
 }
 says "a missing file by root://" "nothing.root" "$dltrigger" inspect "$root/nothing.root"
+says "a port where nobody listens, by root://" "no connection to port 1: Connection refused" "$dltrigger" inspect "root://localhost:1//ttbar.root"
 says "a missing file by http://" "nothing.root: localhost has no such file (HTTP 404)" "$dltrigger" inspect "$http/nothing.root"
 says "without XRootD's library" "apt-get install libxrdposix3" env DLT_XROOTD_LIBRARY=/absent.so "$dltrigger" inspect "$root/ttbar.root"
 says "a certificate of nobody" "certificate" env -u SSL_CERT_FILE "$dltrigger" inspect "$https/ttbar.root"
