@@ -15,18 +15,12 @@ const struct field train_params_fields[] = {
     FIELD_F64(struct train_params, dropout, .min = 0, .max = 0.95, .def = 0.2,
               .doc = "part that is dropped behind the recurrent layer and of the features beside it; not in hlf"),
     FIELD_LIST_OBJECT(struct train_params, layers, struct layer_spec, layer_spec_fields, .max = LAYERS_MAX,
-<<<<<<< HEAD
-                      .doc = "the network, layer by layer, instead of the estimator's own; hidden, units and dropout then "
-                             "say nothing"),
+                      .doc = "the network, layer by layer, instead of the estimator's own; hidden, units and dropout "
+                             "then say nothing"),
     FIELD_OBJECT(struct train_params, trees, tree_params_fields,
                  .doc = "random-forest, gradient-boosting: instead of layers and of what says how networks take steps"),
     FIELD_I64(struct train_params, epochs, .min = 1, .max = 10000, .def = 5,
               .doc = "passes over the training rows; trees: follows from trees.n_trees, ten trees a class in each"),
-=======
-                      .doc = "the network, layer by layer, instead of the estimator's own; hidden, units and dropout "
-                             "then say nothing"),
-    FIELD_I64(struct train_params, epochs, .min = 1, .max = 10000, .def = 5, .doc = "passes over the training rows"),
->>>>>>> 754e019 (wip)
     FIELD_I64(struct train_params, batch_size, .min = 1, .max = 1 << 20, .def = 128, .unit = "rows",
               .doc = "rows of one step"),
     FIELD_I64(struct train_params, seed, .min = 0, .max = 9007199254740991, .def = 1,
