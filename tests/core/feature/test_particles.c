@@ -175,7 +175,7 @@ static struct table *table_create(void)
 {
     struct table *t = calloc(1, sizeof *t);
     t->columns = (struct particle_columns){t->v[0], t->v[1], t->v[2], t->v[3], t->v[4], t->v[5],
-                                           t->v[6], t->v[7], t->v[8], t->kind, t->charge};
+                                           t->v[6], t->v[7], t->v[8], t->kind, t->charge, NULL};
     return t;
 }
 
