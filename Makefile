@@ -102,6 +102,9 @@ $(BUILD)/tests/server/% : tests/server/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE)
 $(BUILD)/tests/bench/% : tests/bench/%.c $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBSERVER) $(LIBCORE) $(DLT_LIBS)
+$(BUILD)/tests/peers/% : tests/peers/%.c $(LIBSUPPORT) $(LIBCORE) $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBCORE) $(DLT_LIBS)
 $(BUILD)/tests/parity/% : tests/parity/%.c $(LIBSUPPORT) $(LIBCORE) $(BUILD)/.flags
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(DLT_CFLAGS) -MMD -MP -MF $@.d $(LDFLAGS) -o $@ $< $(LIBSUPPORT) $(LIBCORE) $(DLT_LIBS)
@@ -118,8 +121,9 @@ check: all tests layers         ## run every test
 	sh tests/run.sh $(BUILD)
 
 .PHONY: parity
-parity: $(BUILD)/tests/parity/parity_hlf    ## compare the classifiers with PyTorch on the same rows (needs group parity)
+parity: $(BUILD)/tests/parity/parity_hlf $(BUILD)/tests/parity/parity_inclusive    ## compare the classifiers with PyTorch on the same rows (needs group parity)
 	sh tests/parity/torch_hlf.sh $(BUILD)
+	sh tests/parity/torch_inclusive.sh $(BUILD)
 
 .PHONY: layers
 layers:                         ## prove that includes point downwards only
@@ -133,6 +137,11 @@ bench: $(BENCHES)               ## measure; tab-separated lines on standard outp
 soak: $(BUILD)/tests/core/work/test_memory      ## large files: memory, places beyond 2 GiB (takes 2 GB of $$TMPDIR)
 	$(BUILD)/tests/core/work/test_memory soak 50 0
 	$(BUILD)/tests/core/work/test_memory soak 2 3000000000
+
+PEERS_SRC := $(sort $(shell find tests/peers -name '*.c'))
+.PHONY: bench-peers
+bench-peers: $(BENCHES) $(patsubst %.c,$(BUILD)/%,$(PEERS_SRC)) all    ## measure next to other frameworks (needs group peers)
+	sh tests/peers/run.sh $(BUILD)
 
 SAN_FLAGS = -O1 -g -fno-omit-frame-pointer
 .PHONY: asan tsan
