@@ -243,12 +243,13 @@ enum status field_read_text(struct arena *a, const struct field *table, struct s
 enum status field_copy(struct arena *a, const struct field *table, const void *src, void *dst,
                        struct error *e) MUST_USE;
 
-/* Members by path: names and indices of list items, separated by '/' or '.': "batch_size", "schedule.kind",
- * "hidden/0", "layers/1/units".  *leaf describes what is there: a number, text, choice or list (of the place in the
+/* Members by path: names (also of maps) and indices of list items, separated by '/' or '.': "batch_size", "trees.eta",
+ * "class_weight/tt", "hidden/0", "layers/1/units".  *leaf describes what is there: a number, text, choice or list (of the place in the
  * table only the offset and, of items, bounds and default are gone).  Fails: NOTFOUND (no such member, with the part of
  * the path that is wrong), ARGUMENT (an object or a map: one of its members is wanted; an index above 4095). */
 enum status field_path_find(const struct field *table, const char *path, struct field *leaf, struct error *e) MUST_USE;
-/* The place itself.  Lists that are too short grow (from `a`) by items of zeros, or of the defaults of their table. */
+/* The place itself.  Lists that are too short grow (from `a`) by items of zeros, or of the defaults of their table;
+ * maps by the name, with 0. */
 enum status field_path_get(struct arena *a, const struct field *table, void *object, const char *path,
                            struct field *leaf, void **at, struct error *e) MUST_USE;
 /* Room for any value that a path leads to. */

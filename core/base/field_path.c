@@ -73,6 +73,32 @@ static enum status step_into_list(struct walk *w, size_t len)
     return STATUS_OK;
 }
 
+/* The number that a map has under this name; an object's map gets the name, with 0, where it has not. */
+static enum status step_into_map(struct walk *w, size_t len)
+{
+    if (len == 0)
+        return not_found(w, len, "name");
+    if (w->at) {
+        struct field_list *map = (void *)w->at;
+        struct field_pair *pairs = map->items;
+        size_t i = 0;
+        while (i < map->n_items && !(strlen(pairs[i].name) == len && memcmp(pairs[i].name, w->rest, len) == 0))
+            i++;
+        if (i == map->n_items) {
+            TRY(grow(w, map, i));
+            pairs = map->items;
+            if (!(pairs[i].name = arena_strndup(w->a, w->rest, len)))
+                return error_set(w->e, STATUS_NOMEM, "no memory for a name of %s", w->leaf.name);
+        }
+        w->at = (char *)&pairs[i].value;
+    }
+    struct field value = {.name = w->leaf.name, .kind = FIELD_KIND_F64, .unit = w->leaf.unit, .doc = w->leaf.doc};
+    w->leaf = value;
+    w->table = NULL;
+    w->object = w->at;
+    return STATUS_OK;
+}
+
 static enum status step_into_table(struct walk *w, size_t len)
 {
     for (const struct field *f = w->table; f && f->name; f++)
@@ -92,6 +118,8 @@ static enum status walk(struct walk *w)
         size_t len = strcspn(w->rest, "/.");
         if (w->leaf.name && w->leaf.kind == FIELD_KIND_LIST)
             TRY(step_into_list(w, len));
+        else if (w->leaf.name && w->leaf.kind == FIELD_KIND_MAP)
+            TRY(step_into_map(w, len));
         else
             TRY(step_into_table(w, len));
         w->rest += len;

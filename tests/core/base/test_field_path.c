@@ -73,6 +73,13 @@ static void test_members_of_objects_and_items_of_lists_are_set_by_path(void **st
     assert_int_equal(p.layers.n_items, 2);
     const struct layer *l = p.layers.items;
     assert_true(l[0].units == 5 && l[0].rate == 0.5 && l[1].units == 8 && l[1].rate == 0.5);
+    set(&p, "map/a b", "0.5");
+    set(&p, "map/c", "2");
+    set(&p, "map/a b", "0.25");
+    const struct field_pair *pairs = p.map.items;
+    assert_int_equal(p.map.n_items, 2);
+    assert_string_equal(pairs[0].name, "a b");
+    assert_true(pairs[0].value == 0.25 && pairs[1].value == 2);
     set(&p, "hidden", "");
     assert_int_equal(p.hidden.n_items, 0);
     set(&p, "hidden/2", "4");                     /* a gap is zeros, for the table's owner to judge */
@@ -86,7 +93,7 @@ static void test_wrong_paths_and_values_are_refused_with_what_is_wrong(void **st
     static const struct { const char *path; enum status status; const char *says; } paths[] = {
         {"", STATUS_NOTFOUND, "member"}, {"rat", STATUS_NOTFOUND, "rat"}, {"rate2", STATUS_NOTFOUND, "rate2"},
         {"inner", STATUS_ARGUMENT, "inner"}, {"inner.", STATUS_NOTFOUND, "inner."}, {"inner/x", STATUS_NOTFOUND, "inner/x"},
-        {"map", STATUS_ARGUMENT, "map"}, {"map/x", STATUS_NOTFOUND, "map/x"}, {"hidden/", STATUS_NOTFOUND, "hidden/"},
+        {"map", STATUS_ARGUMENT, "map"}, {"map/", STATUS_NOTFOUND, "name"}, {"map/x/y", STATUS_NOTFOUND, "map/x/y"}, {"hidden/", STATUS_NOTFOUND, "hidden/"},
         {"hidden/x", STATUS_NOTFOUND, "item"}, {"hidden/-1", STATUS_NOTFOUND, "item"},
         {"hidden/1/0", STATUS_NOTFOUND, "hidden/1/0"}, {"hidden/00", STATUS_NOTFOUND, "item"},
         {"hidden/4096", STATUS_ARGUMENT, "4095"}, {"hidden/99999999999999999999", STATUS_ARGUMENT, "4095"},

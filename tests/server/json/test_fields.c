@@ -338,7 +338,7 @@ static void test_a_search_space_reads_values_of_another_table_and_is_written_as_
     static const char text[] =
         "{\"space\":{\"integer\":[1,-3],\"integers\":[[1,2],[3,4,5]],\"colour\":[\"red\",\"blue\"],"
         "\"number\":{\"low\":0.25,\"high\":1.0,\"step\":2.0,\"log\":true}},"
-        "\"point\":{\"inner.count\":7,\"integers/1\":50,\"items/0/path\":\"a b\",\"flag\":false}}";
+        "\"point\":{\"inner.count\":7,\"items\":[{\"path\":\"p\",\"count\":3},{\"path\":\"q\",\"count\":5}],\"fractions/tt\":0.5,\"integers/1\":50,\"items/0/path\":\"a b\",\"flag\":false}}";
     struct arena a;
     struct search s;
     struct json_problems problems;
