@@ -213,7 +213,7 @@ static enum status read_piece(struct reading *g, size_t index, int64_t first, in
     return STATUS_OK;
 }
 
-static enum status read_range(struct reading *g, int64_t first, int64_t n, struct error *e)
+static enum status check_range(struct reading *g, int64_t first, int64_t n, struct error *e)
 {
     struct root_branch *owner = g->b->owner;
     if (!g->b->target)
@@ -225,26 +225,60 @@ static enum status read_range(struct reading *g, int64_t first, int64_t n, struc
     TRY(baskets_prepare(g->tree, owner, e));
     TRY(reserve_offsets(g->out, 1, e));
     g->out->offsets[0] = 0;
+    return STATUS_OK;
+}
+
+static enum status blame(const struct reading *g, struct error *e)
+{
+    (void)error_wrap(e, "tree %s: branch %s", g->tree->name, g->b->name);
+    return root_wrap(g->tree->file, e);
+}
+
+/* Readings of branches with one owner, basket by basket. */
+static enum status read_baskets(struct reading *g, size_t n_readings, int64_t first, int64_t n, struct error *e)
+{
+    struct root_branch *owner = g[0].b->owner;
     int64_t end = first + n;
+    for (size_t k = 0; k < n_readings; k++)
+        if (check_range(&g[k], first, n, e) != STATUS_OK)
+            return blame(&g[k], e);
     for (size_t i = basket_find(owner, first); first < end; i++) {
         int64_t until = owner->store.places[i].end < end ? owner->store.places[i].end : end;
-        TRY(read_piece(g, i, first, until, e));
+        for (size_t k = 0; k < n_readings; k++)
+            if (read_piece(&g[k], i, first, until, e) != STATUS_OK)
+                return blame(&g[k], e);
         first = until;
     }
     return STATUS_OK;
 }
 
+enum { TOGETHER_MAX = 64 };
+
+enum status root_read_together(struct root_tree *t, const struct root_branch *const *b, size_t n_branches, int64_t first,
+                               int64_t n, struct root_column *out, struct error *e)
+{
+    struct reading g[TOGETHER_MAX];
+    enum status s = STATUS_OK;
+    check(n_branches <= TOGETHER_MAX);
+    for (size_t i = 0; i < n_branches; i++) {
+        out[i].type = b[i]->target ? b[i]->target->type : ROOT_OTHER;
+        out[i].n_entries = 0;
+        g[i] = (struct reading){.tree = t, .b = b[i], .out = &out[i]};
+    }
+    for (size_t i = 0, k; i < n_branches && s == STATUS_OK; i = k) {
+        for (k = i + 1; k < n_branches && b[k]->owner == b[i]->owner; k++)
+            ;
+        s = read_baskets(&g[i], k - i, first, n, e);
+    }
+    for (size_t i = 0; i < n_branches && s != STATUS_OK; i++)
+        out[i].n_entries = 0;
+    return s;
+}
+
 enum status root_read(struct root_tree *t, const struct root_branch *b, int64_t first, int64_t n,
                       struct root_column *out, struct error *e)
 {
-    out->type = b->target ? b->target->type : ROOT_OTHER;
-    out->n_entries = 0;
-    struct reading g = {.tree = t, .b = b, .out = out};
-    if (read_range(&g, first, n, e) == STATUS_OK)
-        return STATUS_OK;
-    out->n_entries = 0;
-    (void)error_wrap(e, "tree %s: branch %s", t->name, b->name);
-    return root_wrap(t->file, e);
+    return root_read_together(t, &b, 1, first, n, out, e);
 }
 
 /* ---- clusters ------------------------------------------------------------------------------------------------------

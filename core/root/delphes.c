@@ -32,7 +32,8 @@ struct delphes {
     const struct root_branch *number, *weight;
     const struct root_branch *all[COLUMNS_MAX]; /* of the above, those that exist */
     size_t n_all;
-    struct root_column column;
+    struct root_column columns[COLUMNS_MAX]; /* of branches that are read together */
+    struct root_column *column;              /* the one that is looked at */
     struct arena arena;
 };
 
@@ -210,7 +211,8 @@ void delphes_close(struct delphes *d)
     if (!d)
         return;
     root_close(d->file);
-    root_column_fini(&d->column);
+    for (size_t i = 0; i < COLUMNS_MAX; i++)
+        root_column_fini(&d->columns[i]);
     arena_fini(&d->arena);
     mem_free(d);
 }
@@ -226,7 +228,7 @@ int64_t delphes_entries(const struct delphes *d)
 static int64_t entry_of(const struct delphes *d, int64_t first, size_t i)
 {
     size_t ev = 0;
-    while (ev + 1 < d->column.n_entries && d->column.offsets[ev + 1] <= i)
+    while (ev + 1 < d->column->n_entries && d->column->offsets[ev + 1] <= i)
         ev++;
     return first + (int64_t)ev;
 }
@@ -235,7 +237,7 @@ static enum status bad_value(const struct delphes *d, int64_t first, size_t i, d
                              struct error *e)
 {
     return error_set(e, STATUS_FORMAT, "entry %" PRId64 ": value %zu is %g: %s", entry_of(d, first, i),
-                     i - (size_t)d->column.offsets[entry_of(d, first, i) - first], v, what);
+                     i - (size_t)d->column->offsets[entry_of(d, first, i) - first], v, what);
 }
 
 static double value_at(const struct root_column *c, size_t i)
@@ -269,7 +271,7 @@ static double value_at(const struct root_column *c, size_t i)
 
 static enum status to_f32(const struct delphes *d, int64_t first, size_t n, float *out, struct error *e)
 {
-    const struct root_column *c = &d->column;
+    const struct root_column *c = d->column;
     uint32_t odd = 0;
     if (c->type == ROOT_F32 && n > 0)
         memcpy(out, c->values, n * sizeof *out);
@@ -290,7 +292,7 @@ static enum status to_f32(const struct delphes *d, int64_t first, size_t n, floa
 static enum status to_i32(const struct delphes *d, int64_t first, size_t n, double least, double most, int32_t *out,
                           struct error *e)
 {
-    const struct root_column *c = &d->column;
+    const struct root_column *c = d->column;
     bool same = c->type == (least < 0 ? ROOT_I32 : ROOT_U32);
     if (same && n > 0)
         memcpy(out, c->values, n * sizeof *out);
@@ -307,7 +309,7 @@ static enum status to_i32(const struct delphes *d, int64_t first, size_t n, doub
 static enum status set_counts(struct delphes *d, struct event_batch *out, enum object_kind kind, bool is_first,
                               int64_t first, struct error *e)
 {
-    const struct root_column *c = &d->column;
+    const struct root_column *c = d->column;
     uint32_t *begin = out->objects[kind].first;
     uint64_t total = c->offsets[c->n_entries];
     if (total > UINT32_MAX)
@@ -328,7 +330,7 @@ static enum status convert(struct delphes *d, const struct event_column *col, in
                            struct error *e)
 {
     void *to = *event_column_data(&out->objects[col->kind], col);
-    size_t n = (size_t)d->column.offsets[d->column.n_entries];
+    size_t n = (size_t)d->column->offsets[d->column->n_entries];
     switch (col->type) {
     case EVENT_F32:
         return to_f32(d, first, n, to, e);
@@ -351,20 +353,35 @@ static void fill_absent(const struct event_column *col, struct event_batch *out)
         to[i] = charge ? (o->pid[i] > 0) - (o->pid[i] < 0) : 0;
 }
 
+/* Whether column i is read together with those of the group: parts of one stored branch are, others come alone, so that
+ * one buffer serves them all. */
+static bool belongs(const struct delphes *d, const struct root_branch *const *group, size_t n_group, size_t i)
+{
+    const struct root_branch *b = d->branch[i];
+    return !b || n_group == 0 || (b->owner == group[0]->owner && b->owner != b);
+}
+
 static enum status read_columns(struct delphes *d, int64_t first, int64_t n, struct event_batch *out, struct error *e)
 {
     size_t n_cols;
     const struct event_column *cols = event_columns(&n_cols);
     bool seen[OBJECT_KINDS] = {0};
-    for (size_t i = 0; i < n_cols; i++) {
-        const struct root_branch *b = d->branch[i];
-        if (!b)
-            continue;
-        TRY(root_read(d->tree, b, first, n, &d->column, e));
-        if (set_counts(d, out, cols[i].kind, !seen[cols[i].kind], first, e) != STATUS_OK ||
-            convert(d, &cols[i], first, out, e) != STATUS_OK)
-            return error_wrap(e, "tree %s: branch %s", d->tree->name, b->name);
-        seen[cols[i].kind] = true;
+    for (size_t i = 0, end; i < n_cols; i = end) {
+        const struct root_branch *group[COLUMNS_MAX];
+        size_t n_group = 0, k = 0;
+        for (end = i; end < n_cols && belongs(d, group, n_group, end); end++)
+            if (d->branch[end])
+                group[n_group++] = d->branch[end];
+        TRY(root_read_together(d->tree, group, n_group, first, n, d->columns, e));
+        for (size_t c = i; c < end; c++) {
+            if (!d->branch[c])
+                continue;
+            d->column = &d->columns[k++];
+            if (set_counts(d, out, cols[c].kind, !seen[cols[c].kind], first, e) != STATUS_OK ||
+                convert(d, &cols[c], first, out, e) != STATUS_OK)
+                return error_wrap(e, "tree %s: branch %s", d->tree->name, d->branch[c]->name);
+            seen[cols[c].kind] = true;
+        }
     }
     for (size_t i = 0; i < n_cols; i++)
         if (!d->branch[i])
@@ -376,12 +393,13 @@ static enum status read_columns(struct delphes *d, int64_t first, int64_t n, str
 static enum status read_one_each(struct delphes *d, const struct root_branch *b, int64_t first, int64_t n,
                                  struct error *e)
 {
-    TRY(root_read(d->tree, b, first, n, &d->column, e));
+    d->column = &d->columns[0];
+    TRY(root_read(d->tree, b, first, n, d->column, e));
     for (size_t i = 0; i < (size_t)n; i++)
-        if (d->column.offsets[i + 1] != i + 1)
+        if (d->column->offsets[i + 1] != i + 1)
             return error_set(e, STATUS_FORMAT, "tree %s: branch %s: entry %" PRId64 ": %" PRIu64 " values, 1 is due",
                              d->tree->name, b->name, first + (int64_t)i,
-                             d->column.offsets[i + 1] - d->column.offsets[i]);
+                             d->column->offsets[i + 1] - d->column->offsets[i]);
     return STATUS_OK;
 }
 
@@ -394,9 +412,9 @@ static enum status read_identity(struct delphes *d, int64_t first, int64_t n, st
     }
     if (d->number) {
         TRY(read_one_each(d, d->number, first, n, e));
-        bool wide = d->column.type == ROOT_I64 || d->column.type == ROOT_U64;
+        bool wide = d->column->type == ROOT_I64 || d->column->type == ROOT_U64;
         for (size_t i = 0; i < (size_t)n; i++)
-            out->number[i] = wide ? ((const int64_t *)d->column.values)[i] : (int64_t)value_at(&d->column, i);
+            out->number[i] = wide ? ((const int64_t *)d->column->values)[i] : (int64_t)value_at(d->column, i);
     }
     if (d->weight) {
         TRY(read_one_each(d, d->weight, first, n, e));

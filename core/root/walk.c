@@ -287,6 +287,21 @@ static enum status walk_skip_pointer(struct walker *w, const struct shape *s)
 
 /* ---- TClonesArray ------------------------------------------------------------------------------------------- */
 
+/* The same number of each of n items, one behind the other. */
+static enum status walk_numbers(struct walker *w, struct shape *s, uint32_t n)
+{
+    size_t values, bytes;
+    if (n == 0)
+        return STATUS_OK;
+    if (__builtin_mul_overflow((size_t)n, s->count, &values) || __builtin_mul_overflow(values, s->bytes, &bytes) ||
+        bytes > cursor_left(&w->c))
+        return cut_off(w, s);
+    if (s == w->target)
+        return emit(w, cursor_take(&w->c, bytes), values, s->bytes);
+    (void)cursor_take(&w->c, bytes - (size_t)s->count * s->bytes);
+    return walk_number(w, s);          /* the last one stays known */
+}
+
 /* All items' first member, all items' second member, ...; the members of bases without a header of their own. */
 static enum status walk_clones_by_member(struct walker *w, struct shape *s, uint32_t n)
 {
@@ -294,6 +309,10 @@ static enum status walk_clones_by_member(struct walker *w, struct shape *s, uint
         if (c->kind == SHAPE_OPAQUE) {
             w->stopped = true;
             return STATUS_OK;
+        }
+        if (c->kind == SHAPE_NUMBER) {
+            TRY(walk_numbers(w, c, n));
+            continue;
         }
         bool is_base = c->kind == SHAPE_OBJECT && !*c->name;
         if (is_base)
