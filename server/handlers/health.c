@@ -4,6 +4,11 @@
  * drain; readyz asks each thing that an answer depends on. */
 #include "server/handlers/handlers.h"
 
+#include <sys/statvfs.h>
+
+/* Below this a commit, its log and a checkpoint may not fit any more. */
+#define DISK_FREE_MIN ((uint64_t)64 << 20)
+
 void handle_health(struct app *app, struct request *q, struct response *r)
 {
     (void)app;
@@ -46,6 +51,19 @@ static bool check_menu(struct app *app, struct request *q, struct json *checks)
                      s == STATUS_OK ? "the active menu is not loaded" : "the store cannot be read");
 }
 
+static bool check_disk(struct app *app, struct request *q, struct json *checks)
+{
+    struct statvfs disk;
+    if (statvfs(store_folder(app->store), &disk) != 0)
+        return add_check(checks, "disk", false, "the data folder cannot be asked for its free space");
+    uint64_t free_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+    bool ok = free_bytes >= DISK_FREE_MIN && (disk.f_files == 0 || disk.f_favail > 0);
+    return add_check(checks, "disk", ok,
+                     ok ? NULL : arena_printf(&q->arena, "%llu MiB are free, %llu are needed",
+                                              (unsigned long long)(free_bytes >> 20),
+                                              (unsigned long long)(DISK_FREE_MIN >> 20)));
+}
+
 void handle_ready(struct app *app, struct request *q, struct response *r)
 {
     struct json *v = json_new_object(), *checks = json_new_array();
@@ -56,6 +74,7 @@ void handle_ready(struct app *app, struct request *q, struct response *r)
     if (!writable)
         log_line(LOG_ERROR, "readyz: store: %s", e.text);
     ok &= add_check(checks, "store", writable, writable ? NULL : "the store cannot be written");
+    ok &= check_disk(app, q, checks);
     ok &= check_menu(app, q, checks);
     json_set(v, "status", json_new_string(ok ? "ready" : app->draining ? "draining" : "not_ready"));
     json_set(v, "checks", checks);

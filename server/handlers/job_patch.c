@@ -85,6 +85,24 @@ static enum status accept_backup(struct jobs *j, struct arena *a, const struct j
     return accept_spec("backup", j, a, body, key, out, problems, e);
 }
 
+void handle_job_verify(struct app *app, struct request *q, struct response *r)
+{
+    static const struct field no_fields[] = {FIELD_END};
+    struct job_row row;
+    struct error e;
+    const char *id;
+    char nothing[1];
+    if (!request_fields(q, r, true, no_fields, nothing))
+        return;
+    if (jobs_verify(app->jobs, &q->arena, q->params[0], &id, &e) != STATUS_OK ||
+        jobs_get(app->jobs, &q->arena, id, &row, &e) != STATUS_OK) {
+        respond_error(q, r, &e);
+        return;
+    }
+    response_header(r, "Location", arena_printf(&q->arena, "/api/v1/jobs/%s", id));
+    respond_json(q, r, 202, jobs_to_json(&row));
+}
+
 void handle_job_bulk(struct app *app, struct request *q, struct response *r)
 {
     respond_submission(app, q, r, false, accept_bulk, "/api/v1/jobs");

@@ -140,6 +140,9 @@ int64_t backoff_us(int64_t base_us, int attempt, double jitter);
 enum status spec_check(struct arena *a, const struct job_kind *kind, const struct json *value, const char *pointer,
                        void **spec, const char **text, char sha256[65], struct json_problems *problems,
                        struct error *e) MUST_USE;
+/* Problems for inputs[].path of a spec that lie outside the data roots. */
+enum status inputs_check(const struct jobs *j, struct arena *a, const struct json *spec, const char *pointer,
+                         struct json_problems *problems, struct error *e) MUST_USE;
 /* Members of a job's body and of a step's besides kind and spec, with their defaults; into *out.  Strings live in `a` or
  * in `body`. */
 #define WISHES "priority", "tags", "max_attempts", "queue", "run_at", "timeout_seconds", "cache"
@@ -168,6 +171,7 @@ enum status accept_jobs(struct jobs *j, struct arena *a, const struct job_new *j
 enum status references_resolve(struct jobs *j, struct arena *a, const char *pipeline_id, struct json **spec,
                                struct error *e) MUST_USE;
 
+struct job_run;
 /* ---- units.c: what a run consists of */
 enum { PHASE_UNITS_MAX = 10000000 };
 /* How a run reaches the store: from the engine's own process, or over a socket from the job's. */
@@ -183,8 +187,16 @@ enum status run_phases(const struct run_ops *ops, void *ops_ctx, struct job_ctx 
 enum status run_finish(const struct run_ops *ops, void *ops_ctx, struct job_ctx *ctx, const struct job_kind *kind,
                        const void *spec, bool *partial, struct buf *text, struct error *e) MUST_USE;
 
+/* ---- reuse.c */
+/* A step of a pipeline that has not been told otherwise. */
+bool reuse_wanted(const struct job_run *run);
+/* The result of a finished step that is the same as this one; sets run->cache_key when the step has one. */
+enum status reuse_find(struct job_run *run, const struct job_kind *kind, const char *spec_text, struct buf *result,
+                       bool *found, struct error *e) MUST_USE;
+/* What a job that verifies another has found, as JSON text; what it staged is compared where it is. */
+enum status verify_compare(struct job_run *run, const char *result, const char **text, struct error *e) MUST_USE;
+
 /* ---- parent.c: a run in a process of its own, see child.c for the other side */
-struct job_run;
 bool engine_in_child(const struct jobs *j, const struct job_kind *kind);
 /* Units and finish of a claimed job whose spec's canonical text is given.  A process that ends before the job does is an
  * error that names its signal, and sets run->crashed. */
@@ -202,6 +214,10 @@ enum status publications_undo(struct jobs *j, const char *job_id, struct error *
 
 /* ---- inputs.c */
 /* See job_host.resolve_input. */
+/* The file of "upload:NAME" or "upload:ID".  NOTFOUND, CONFLICT (not complete). */
+#define INPUT_UPLOAD "upload:"
+enum status input_resolve_upload(struct store *store, struct arena *a, const char *given, struct field_list *paths,
+                                 struct error *e) MUST_USE;
 enum status input_resolve(const char *const *roots, size_t n_roots, struct arena *a, const char *given,
                           struct field_list *paths, struct error *e) MUST_USE;
 
@@ -217,9 +233,17 @@ struct job_run {
     size_t n_published;
     bool partial;                                 /* of the result: something was passed over */
     bool crashed;                                 /* its process did */
+    char cache_key[65], reused_from[40];          /* "": none */
+    const char *as_id;                            /* whose ids it gives: its own, or the job's that it verifies */
+    int64_t as_created_us;
+    const char *verification;                     /* JSON text; NULL: none */
     char work_dir[4096];
 };
 extern const struct job_host engine_host;         /* its pointer is the struct job_run */
 extern const struct run_ops engine_ops;           /* the same; runner.c */
+/* job_host.resolve_artifact, and what was read: *in names canonical and hash. */
+enum status engine_resolve_artifact(struct job_run *run, struct arena *a, const char *kind, const char *ref,
+                                    const char **folder, const char **canonical, struct job_input *in,
+                                    struct error *e) MUST_USE;
 
 #endif

@@ -65,6 +65,8 @@ static enum status host_resolve_input(void *host, struct arena *a, const char *g
                                       struct error *e)
 {
     struct job_run *run = host;
+    if (strncmp(given, INPUT_UPLOAD, strlen(INPUT_UPLOAD)) == 0)
+        return input_resolve_upload(run->jobs->store, a, given, paths, e);
     return input_resolve(run->jobs->data_roots, run->jobs->n_data_roots, a, given, paths, e);
 }
 
@@ -81,10 +83,9 @@ static const char *artifact_sha256(struct arena *a, const struct artifact_row *r
     return sha256;
 }
 
-static enum status host_resolve_artifact(void *host, struct arena *a, const char *kind, const char *ref,
-                                         const char **folder, const char **canonical, struct error *e)
+enum status engine_resolve_artifact(struct job_run *run, struct arena *a, const char *kind, const char *ref,
+                                    const char **folder, const char **canonical, struct job_input *in, struct error *e)
 {
-    struct job_run *run = host;
     struct artifact_row row;
     bool model = strcmp(kind, "model") == 0;
     if (model)
@@ -95,7 +96,16 @@ static enum status host_resolve_artifact(void *host, struct arena *a, const char
     *canonical = model ? arena_printf(a, "%s@%lld", row.name, (long long)row.version) : row.id;
     if (!*canonical)
         return error_set(e, STATUS_NOMEM, "no memory for a reference");
-    struct job_input in = {kind, ref, *canonical, artifact_sha256(a, &row)};
+    *in = (struct job_input){kind, ref, *canonical, artifact_sha256(a, &row)};
+    return STATUS_OK;
+}
+
+static enum status host_resolve_artifact(void *host, struct arena *a, const char *kind, const char *ref,
+                                         const char **folder, const char **canonical, struct error *e)
+{
+    struct job_run *run = host;
+    struct job_input in;
+    TRY(engine_resolve_artifact(run, a, kind, ref, folder, canonical, &in, e));
     return store_job_input_note(run->jobs->store, run->claim->id, &in, e);
 }
 
@@ -104,7 +114,7 @@ static enum status host_artifact_id(void *host, struct arena *a, const char *pre
 {
     struct job_run *run = host;
     char text[40];
-    store_derived_id(prefix, run->claim->id, n, text);
+    store_derived_id(prefix, run->as_id, n, text);
     *id = arena_strdup(a, text);
     return *id ? STATUS_OK : error_set(e, STATUS_NOMEM, "no memory for an id");
 }
@@ -112,7 +122,7 @@ static enum status host_artifact_id(void *host, struct arena *a, const char *pre
 static enum status host_model_version(void *host, const char *name, int64_t *version, struct error *e)
 {
     struct job_run *run = host;
-    return store_model_version_reserve(run->jobs->store, run->claim->id, name, version, e);
+    return store_model_version_reserve(run->jobs->store, run->as_id, name, version, e);
 }
 
 static enum status host_publish(void *host, const struct artifact *artifact, struct error *e)

@@ -86,6 +86,10 @@ enum status jobs_patch(struct jobs *j, const struct job_row *seen, const struct 
 /* store_queue_set, and workers look again. */
 enum status jobs_queue_set(struct jobs *j, const struct queue_row *row, bool *stale, struct error *e) MUST_USE;
 
+/* Submits a job that runs a completed one again under its name and compares what comes out; publishes nothing.  CONFLICT
+ * for what cannot be compared. */
+enum status jobs_verify(struct jobs *j, struct arena *a, const char *id, const char **new_id, struct error *e) MUST_USE;
+
 /* Checks a job's body as jobs_submit does and inserts nothing: what would be, in `a`, without id. */
 enum status jobs_check(struct jobs *j, struct arena *a, const struct json *body, struct job_new *out,
                        struct json_problems *problems, struct error *e) MUST_USE;

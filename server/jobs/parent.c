@@ -130,11 +130,11 @@ static enum status send_start(struct link *l, const struct job_kind *kind, const
     const struct jobs *j = l->run->jobs;
     char created_at[40];
     struct message_out m;
-    json_time_text(l->run->claim->created_us, created_at);
+    json_time_text(l->run->as_created_us, created_at);
     message_out_init(&m);
     put_i64(&m, (int64_t)j->threads_per_job);
     put_text(&m, kind->name);
-    put_text(&m, l->run->claim->id);
+    put_text(&m, l->run->as_id);
     put_text(&m, l->run->work_dir);
     put_text(&m, created_at);
     put_text(&m, spec_text);

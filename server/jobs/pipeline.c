@@ -113,6 +113,7 @@ static enum status check_spec(struct pipeline *p, struct step *s, struct error *
     r->pipeline = p;
     r->step = s;
     references_visit(spec, where, note_reference, r);
+    TRY(inputs_check(p->jobs, p->a, spec, where, p->problems, e));
     if (r->n > 0)
         return check_with_references(p, s, spec, r, where, e);
     enum status st = spec_check(p->a, s->kind, spec, where, &decoded, &s->job.spec, s->sha256, p->problems, e);

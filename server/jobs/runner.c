@@ -130,9 +130,9 @@ static enum status run_here(struct job_run *run, const struct job_kind *kind, co
 {
     struct arena unit_arena;
     char created_at[40];
-    json_time_text(run->claim->created_us, created_at);
+    json_time_text(run->as_created_us, created_at);
     arena_init(&unit_arena, UNIT_ARENA_MAX);
-    struct job_ctx ctx = {.host = &engine_host, .host_ctx = run, .arena = &unit_arena, .job_id = run->claim->id,
+    struct job_ctx ctx = {.host = &engine_host, .host_ctx = run, .arena = &unit_arena, .job_id = run->as_id,
                           .work_dir = run->work_dir, .created_at = created_at, .threads = run->jobs->threads_per_job};
     enum status s = run_phases(&engine_ops, run, &ctx, kind, spec, e);
     if (s == STATUS_OK)
@@ -251,12 +251,15 @@ static void tell_published(struct job_run *run)
         fn(ctx, run->published[i].kind, run->published[i].id);
 }
 
-static void end_completed(struct job_run *run, const struct job_completion *how)
+static void end_completed(struct job_run *run, const char *result)
 {
+    const struct job_completion how = {.result = result, .partial = run->partial, .verification = run->verification,
+                                       .cache_key = *run->cache_key ? run->cache_key : NULL,
+                                       .reused_from = *run->reused_from ? run->reused_from : NULL};
     struct jobs *j = run->jobs;
     struct error e;
     enum status s;
-    UNTIL_WRITTEN(j, s, &e, store_job_complete(j->store, run->claim->id, run->token, how, &e));
+    UNTIL_WRITTEN(j, s, &e, store_job_complete(j->store, run->claim->id, run->token, &how, &e));
     if (s == STATUS_CANCELLED)
         return end_cancelled(run);
     if (s != STATUS_OK && !status_retryable(s))
@@ -279,6 +282,16 @@ static enum status make_work_dir(struct job_run *run, struct error *e)
     return file_make_folder(run->work_dir, e);
 }
 
+/* A job that verifies another goes by its name and time. */
+static enum status take_identity(struct job_run *run, struct error *e)
+{
+    struct job_row original;
+    TRY(store_job_get(run->jobs->store, &run->kept, run->claim->verify_of, &original, e));
+    run->as_id = run->claim->verify_of;
+    run->as_created_us = original.created_us;
+    return STATUS_OK;
+}
+
 static enum status run_to_result(struct job_run *run, struct arena *spec_arena, struct buf *result, struct error *e)
 {
     struct jobs *j = run->jobs;
@@ -291,14 +304,24 @@ static enum status run_to_result(struct job_run *run, struct arena *spec_arena, 
     TRY(make_work_dir(run, e));
     TRY(read_spec(run, spec_arena, kind, &spec, &text, e));
     run->n_published = 0;
+    bool reused = false;
+    if (reuse_wanted(run))
+        TRY(reuse_find(run, kind, text, result, &reused, e));
+    if (reused)
+        return ops_check_stop(run, e);
+    if (run->claim->verify_of)
+        TRY(take_identity(run, e));
     TRY(engine_in_child(j, kind) ? run_in_child(run, kind, text, result, e) : run_here(run, kind, spec, result, e));
     TRY(ops_check_stop(run, e));
+    if (run->claim->verify_of)
+        return verify_compare(run, (const char *)result->data, &run->verification, e);
     return publications_move(j, run->claim->id, run->token, run->published, run->n_published, e);
 }
 
 void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
 {
-    struct job_run run = {.jobs = j, .live = &w->live, .claim = claim, .token = w->live.token};
+    struct job_run run = {.jobs = j, .live = &w->live, .claim = claim, .token = w->live.token,
+                          .as_id = claim->id, .as_created_us = claim->created_us};
     struct arena spec_arena;
     struct buf result;
     struct error e = {.text = ""}, ignored;
@@ -318,7 +341,7 @@ void run_job(struct jobs *j, struct worker *w, const struct job_claim *claim)
     if (stop & (STOP_CANCEL | STOP_LOST))
         end_cancelled(&run);
     else if (s == STATUS_OK)
-        end_completed(&run, &(struct job_completion){(const char *)result.data, run.partial});
+        end_completed(&run, (const char *)result.data);
     else if ((stop & STOP_TIMEOUT) && s == STATUS_CANCELLED)
         end_timed_out(&run);
     else if ((stop & STOP_INTERRUPT) && s == STATUS_CANCELLED)

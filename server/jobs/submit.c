@@ -57,6 +57,26 @@ enum status spec_check(struct arena *a, const struct job_kind *kind, const struc
     return STATUS_OK;
 }
 
+/* Files that may never be read are refused now, not when the job runs.  That a file is not there yet is no fault. */
+enum status inputs_check(const struct jobs *j, struct arena *a, const struct json *spec, const char *pointer,
+                         struct json_problems *problems, struct error *e)
+{
+    const struct json *inputs = json_get(spec, "inputs");
+    for (size_t i = 0; json_type_of(inputs) == JSON_ARRAY_ && i < json_count(inputs); i++) {
+        char where[160];
+        struct field_list paths;
+        struct error why;
+        const char *path = json_str(json_get(json_at(inputs, i), "path"), NULL);
+        enum status s = path ? input_resolve(j->data_roots, j->n_data_roots, a, path, &paths, &why) : STATUS_OK;
+        snprintf(where, sizeof where, "%.100s/inputs/%zu/path", pointer, i);
+        if (s == STATUS_FORBIDDEN)
+            json_problem_add(problems, where, "path_forbidden", "%s", why.text);
+        if (s == STATUS_NOMEM)
+            return error_set(e, s, "%s", why.text);
+    }
+    return STATUS_OK;
+}
+
 /* ---- times ---------------------------------------------------------------------------------------------------------- */
 
 static bool digits(const char **at, int n, int *out)
@@ -261,6 +281,7 @@ static enum status read_job(struct jobs *j, struct arena *a, const struct json *
         enum status s = spec_check(a, kind, json_get(body, "spec"), "/spec", &spec, &job->spec, sha256, problems, e);
         if (s != STATUS_OK && s != STATUS_ARGUMENT)
             return s;
+        TRY(inputs_check(j, a, json_get(body, "spec"), "/spec", problems, e));
     }
     if (problems->n > 0)
         return error_set(e, STATUS_ARGUMENT, "%s: %s", problems->items[0].pointer, problems->items[0].detail);

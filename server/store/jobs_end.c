@@ -75,12 +75,18 @@ static enum status complete(struct store *s, void *ctx, struct error *e)
     struct db *db = &s->writer;
     int64_t n_changed = 0, now_us = time_unix_us();
     TRY(DB_RUN(db, &n_changed, e,
-               "UPDATE jobs SET state = 'completed', result = ?3, finished_us = ?4, outcome = ?5, fraction = 1, crashes = 0, "
-               NOT_HELD " WHERE id = ?1 AND lease_token = ?2 AND state = 'running'",
+               "UPDATE jobs SET state = 'completed', result = ?3, finished_us = ?4, outcome = ?5, fraction = 1, crashes = 0,"
+               " cache_key = ?6, reused_from = ?7, verification = ?8, " NOT_HELD " WHERE id = ?1 AND lease_token = ?2 AND state = 'running'",
                db_text(x->id), db_text(x->token), db_text(x->how->result), db_i64(now_us),
-               db_text(x->how->partial ? "partial" : "ok")));
+               db_text(x->how->partial ? "partial" : "ok"), db_text(x->how->cache_key), db_text(x->how->reused_from),
+               db_text(x->how->verification)));
     if (n_changed == 0)
         return jobs_lost(x->id, e);
+    if (x->how->reused_from)
+        TRY(DB_RUN(db, NULL, e,
+                   "INSERT OR REPLACE INTO job_inputs (job_id, kind, ref, id, sha256) SELECT ?1, kind, ref, id, sha256"
+                   " FROM job_inputs WHERE job_id = ?2",
+                   db_text(x->id), db_text(x->how->reused_from)));
     TRY(publish_all(db, x->id, now_us, e));
     TRY(DB_RUN(db, NULL, e, "DELETE FROM job_publications WHERE job_id = ?1", db_text(x->id)));
     TRY(jobs_forget_units(db, x->id, e));

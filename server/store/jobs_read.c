@@ -2,6 +2,7 @@
  *
  * Reading jobs: one, a page, counts, what they reported. */
 #include "server/store/jobs_rows.h"
+#include "server/store/store_jobs.h"
 
 #include <string.h>
 
@@ -128,6 +129,25 @@ enum status store_job_get(struct store *s, struct arena *a, const char *id, stru
         return error_set(e, STATUS_NOTFOUND, "there is no job %.60s", id);
     *out = rows[0];
     return STATUS_OK;
+}
+
+enum status store_job_reusable(struct store *s, struct arena *a, const char *cache_key, struct job_row *out, bool *found,
+                               struct error *e)
+{
+    struct db *db;
+    struct job_row *rows = NULL;
+    size_t n = 0;
+    *found = false;
+    TRY(store_reader_acquire(s, &db, e));
+    enum status st = store_jobs_query(db, a,
+                                      "SELECT " JOB_COLUMNS " FROM jobs WHERE cache_key = ?1 AND state = 'completed'"
+                                      " AND reused_from IS NULL AND verify_of IS NULL ORDER BY id DESC LIMIT 1",
+                                      (struct db_value[]){db_text(cache_key)}, 1, &rows, &n, e);
+    store_reader_release(s, db);
+    *found = st == STATUS_OK && n > 0;
+    if (*found)
+        *out = rows[0];
+    return st;
 }
 
 enum status store_jobs_list(struct store *s, struct arena *a, const struct job_filter *filter, struct job_row **rows,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- lock of the folder ------------------------------------------------------------------------------------- */
@@ -88,10 +89,29 @@ static enum status check_pages(struct db *db, struct error *e)
     return st;
 }
 
+/* An empty file is a new data base to SQLite.  In a folder that has been worked in, it is one that was lost. */
+static enum status check_not_lost(const struct store *s, struct error *e)
+{
+    static const char *const folders[] = {"work", "datasets", "models", "evaluations"};
+    char path[PATH_MAX + 16];
+    struct stat st;
+    if (stat(s->db_path, &st) == 0 && st.st_size > 0)
+        return STATUS_OK;
+    for (size_t i = 0; i < ARRAY_LEN(folders); i++) {
+        snprintf(path, sizeof path, "%s/%s", s->folder, folders[i]);
+        if (stat(path, &st) == 0)
+            return error_set(e, STATUS_FORMAT,
+                             "dltrigger.db is missing or empty, but there is a folder %s: restore the data base from a "
+                             "backup, or move the folders away to begin anew", folders[i]);
+    }
+    return STATUS_OK;
+}
+
 static enum status open_in(struct store *s, const char *data_dir, struct error *e)
 {
     TRY(set_paths(s, data_dir, e));
     TRY(lock_folder(s, e));
+    TRY(check_not_lost(s, e));
     TRY(db_open(s->db_path, true, &s->writer, e));
     TRY(check_pages(&s->writer, e));
     TRY(store_migrate(&s->writer, embedded_files, n_embedded_files, &s->schema_version, e));

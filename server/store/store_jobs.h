@@ -103,8 +103,14 @@ enum status store_publications_clear(struct store *s, const char *job_id, struct
 struct job_completion {
     const char *result;                /* JSON text */
     bool partial;                      /* something was left out, as the job was told it may be */
+    const char *cache_key;             /* under which later steps may find the result; NULL: none */
+    const char *reused_from;           /* the job whose result this is; NULL: its own */
+    const char *verification;          /* JSON text of a job that verified another; NULL */
 };
 enum status store_job_complete(struct store *s, const char *id, const char *token, const struct job_completion *how,
+                               struct error *e) MUST_USE;
+/* The newest completed job with this key that has done the work itself. */
+enum status store_job_reusable(struct store *s, struct arena *a, const char *cache_key, struct job_row *out, bool *found,
                                struct error *e) MUST_USE;
 /* Back to retryable until run_at_us, or (run_at_us < 0) discarded, its pending dependents cancelled with
  * `upstream_error`.  Errors are JSON objects.  Units, checkpoint and work folder stay for a retry. */

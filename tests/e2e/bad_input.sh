@@ -136,7 +136,10 @@ refused "missing branch" NOTFOUND "no branch NoJet; it has: .*Jet" "$(ingest wln
 refused "no event selected" ARGUMENT "no event of 450 was kept" "$(ingest wlnu.root ',"cuts":{"electron_pt":9000,"muon_pt":9000}')"
 for path in /etc/passwd ../outside/secret.root link.root linked/secret.root "$folder/outside/secret.root" "$roots/../outside/secret.root" \
     file:///etc/passwd; do
-    refused "outside: $(basename "$(dirname "$path")")/$(basename "$path")" FORBIDDEN "not inside a data root" "$(ingest "$path")"
+    name="outside: $(basename "$(dirname "$path")")/$(basename "$path")"
+    code=$(curl -sS -o "$folder/body" -w '%{http_code}' -d "$(ingest "$path")" "$server/api/v1/jobs")
+    expect "$name" "$code $(jq -r '.errors[0] | .code + " " + .pointer' "$folder/body")" "422 path_forbidden /spec/inputs/0/path"
+    grep -q "not inside a data root" "$folder/body" || fail "$name: $(cat "$folder/body")"
 done
 refused "scheme" UNSUPPORTED "gopher:// is not known" "$(ingest gopher://localhost/x.root)"
 refused "missing dataset" NOTFOUND "no dataset ds_none" '{"kind":"features","spec":{"dataset":"ds_none"}}'

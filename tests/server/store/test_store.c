@@ -59,6 +59,24 @@ static void test_an_empty_folder_becomes_a_store_of_the_newest_schema(void **sta
     temp_folder_remove(folder);
 }
 
+static void test_an_empty_data_base_beside_datasets_is_a_lost_one(void **state)
+{
+    (void)state;
+    char *folder = temp_folder_create();
+    struct store *s;
+    struct error e;
+    store_close(opened(folder));
+    assert_int_equal(truncate(path_in(folder, "dltrigger.db"), 0), 0);
+    store_close(opened(folder));                                   /* nothing else is there: as on the first day */
+    assert_int_equal(file_make_folder(path_in(folder, "datasets"), &e), STATUS_OK);
+    assert_int_equal(truncate(path_in(folder, "dltrigger.db"), 0), 0);
+    assert_int_equal(store_open(folder, &s, &e), STATUS_FORMAT);
+    assert_non_null(strstr(e.text, "restore the data base from a backup"));
+    assert_int_equal(unlink(path_in(folder, "dltrigger.db")), 0);
+    assert_int_equal(store_open(folder, &s, &e), STATUS_FORMAT);
+    temp_folder_remove(folder);
+}
+
 static void test_a_second_opener_is_refused_and_told_who_has_it(void **state)
 {
     (void)state;
@@ -473,6 +491,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_empty_folder_becomes_a_store_of_the_newest_schema),
+        cmocka_unit_test(test_an_empty_data_base_beside_datasets_is_a_lost_one),
         cmocka_unit_test(test_a_second_opener_is_refused_and_told_who_has_it),
         cmocka_unit_test(test_a_dead_process_holds_no_lock),
         cmocka_unit_test(test_a_damaged_file_is_a_clear_error),
