@@ -1,12 +1,19 @@
 /* core/work/evaluate.c
  *
  * Job kind "evaluate": a model and a features dataset in, its figures out: loss, accuracy, confusion, ROC and AUC per
- * class, efficiencies at the working points.  One unit: scoring is fast against reading. */
+ * class, efficiencies at the working points.  Phase 0 scores, a unit some parts of the dataset, and leaves the scores in a file;
+ * phase 1 puts them together.  So a cancelled or killed job does not score twice. */
 #include "core/work/private.h"
 
 #include <string.h>
 
-enum { SCORE_BATCH = 4096, SCORE_PART = 256 /* of it, a thread at a time */, RECORD_BYTES_MAX = 64 << 20 };
+enum {
+    SCORE_BATCH = 16384,               /* rows between two looks at whether to stop ... */
+    SCORE_PART = 256,                  /* ... and of them, a thread at a time */
+    UNIT_ROWS = 100000, UNIT_ROWS_SEQUENCES = 10000,          /* some seconds of one core */
+    RECORD_BYTES_MAX = 64 << 20
+};
+static const size_t scores_bytes_max = (size_t)1 << 40;
 
 struct evaluate_spec {
     const char *model, *dataset;
@@ -44,13 +51,6 @@ const struct field evaluation_record_fields[] = {
     FIELD_OBJECT(struct evaluation_record, metrics, evaluation_fields),
     FIELD_END,
 };
-
-static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_t *n_units, struct error *e)
-{
-    (void)ctx, (void)spec, (void)e;
-    *n_units = phase == 0 ? 1 : -1;
-    return STATUS_OK;
-}
 
 /* Recipe and classes must be those that the model was made with. */
 static enum status check_match(const struct model *m, const struct manifest *d, struct error *e)
@@ -97,52 +97,236 @@ static enum status score_part(void *ctx, size_t i, size_t thread, struct error *
     return STATUS_OK;
 }
 
-static enum status score_all(struct job_ctx *ctx, const struct model *m, const struct feature_rows *rows, float *scores,
-                             struct error *e)
+/* ---- units -------------------------------------------------------------------------------------------------------- */
+
+/* What is evaluated: the version is looked up once a job, since an alias may move meanwhile. */
+struct evaluated {
+    const char *model_version;
+};
+static const struct field evaluated_fields[] = {
+    FIELD_STRING(struct evaluated, model_version, .required = true, .min = 1, .max = 256),
+    FIELD_END,
+};
+
+/* Kept in memory between the units of one attempt. */
+struct scoring {
+    struct model *model;
+    struct dataset *dataset;
+    char model_version[257];
+};
+
+static void free_scoring(void *state)
 {
-    size_t k = model_n_classes(m);
+    struct scoring *s = state;
+    model_release(s->model);
+    dataset_close(s->dataset);
+    mem_free(s);
+}
+
+static enum status open_model(struct job_ctx *ctx, const struct evaluate_spec *spec, struct scoring *out, struct error *e)
+{
+    struct evaluated which;
+    bool found;
+    const char *folder, *canonical;
+    char path[PATH_BYTES_MAX];
+    TRY(work_record_load(ctx, "evaluated", evaluated_fields, &which, &found, e));
+    TRY(ctx->host->resolve_artifact(ctx->host_ctx, ctx->arena, "model", found ? which.model_version : spec->model, &folder,
+                                    &canonical, e));
+    which.model_version = canonical;
+    if (!found)
+        TRY(work_record_save(ctx, "evaluated", evaluated_fields, &which, e));
+    text_copy(out->model_version, sizeof out->model_version, canonical);
+    if (snprintf(path, sizeof path, "%s/%s", folder, MODEL_FILE) >= (int)sizeof path)
+        return error_set(e, STATUS_RANGE, "model path");
+    return model_load(path, &out->model, e);
+}
+
+static enum status open_all(struct job_ctx *ctx, const struct evaluate_spec *spec, struct scoring *out, struct error *e)
+{
+    TRY(open_model(ctx, spec, out, e));
+    TRY(work_dataset_open(ctx, spec->dataset, &out->dataset, e));
+    const struct manifest *m = dataset_manifest(out->dataset);
+    TRY(check_match(out->model, m, e));
+    return model_input(out->model) == INPUT_HLF ? STATUS_OK
+                                                : work_check_rows(m, model_header(out->model)->estimator, e);
+}
+
+static enum status get_scoring(struct job_ctx *ctx, const struct evaluate_spec *spec, struct scoring **out,
+                               struct error *e)
+{
+    if (!ctx->state) {
+        struct scoring *s = mem_calloc(1, sizeof *s);
+        if (!s)
+            return error_set(e, STATUS_NOMEM, "evaluation");
+        if (open_all(ctx, spec, s, e) != STATUS_OK) {
+            free_scoring(s);
+            return e->status;
+        }
+        ctx->state = s;
+        ctx->free_state = free_scoring;
+    }
+    *out = ctx->state;
+    return STATUS_OK;
+}
+
+/* Parts of a unit: [*first, *last), in order, so many that they have enough rows.  Returns whether there is such a
+ * unit. */
+static bool unit_parts(const struct scoring *s, int64_t unit, size_t *first, size_t *last, int64_t *rows_before)
+{
+    const struct manifest *m = dataset_manifest(s->dataset);
+    const struct dataset_part *parts = m->parts.items;
+    int64_t enough = model_input(s->model) == INPUT_HLF ? UNIT_ROWS : UNIT_ROWS_SEQUENCES, rows = 0;
+    *first = *last = 0;
+    for (*rows_before = 0; *last < m->parts.n_items; *rows_before += rows, unit--) {
+        *first = *last;
+        for (rows = 0; *last < m->parts.n_items && rows < enough; (*last)++)
+            rows += parts[*last].rows;
+        if (unit == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_t *n_units, struct error *e)
+{
+    struct scoring *s;
+    size_t first, last;
+    int64_t before;
+    *n_units = phase == 1 ? 1 : -1;
+    if (phase != 0)
+        return STATUS_OK;
+    TRY(get_scoring(ctx, spec, &s, e));
+    for (*n_units = 0; unit_parts(s, *n_units, &first, &last, &before);)
+        ++*n_units;
+    return STATUS_OK;
+}
+
+/* ---- scores of a unit: number of rows, labels, weights, scores ---------------------------------------------------- */
+
+static enum status score_rows(struct job_ctx *ctx, const struct scoring *s, const struct feature_rows *rows,
+                              int64_t before, float *scores, struct error *e)
+{
     for (size_t i = 0; i < rows->n; i += SCORE_BATCH) {
         size_t n = rows->n - i < SCORE_BATCH ? rows->n - i : SCORE_BATCH;
         TRY(work_check_cancelled(ctx, e));
-        struct score_job job = {m, rows, i, n, scores};
-        if (model_input(m) == INPUT_HLF)
-            model_predict_hlf(m, rows->hlf + i * HLF_COUNT, n, scores + i * k);
-        else
-            TRY(par_for(ctx->threads, (n + SCORE_PART - 1) / SCORE_PART, score_part, &job, e));
-        work_progress(ctx, "scoring", "events", (int64_t)(i + n), (int64_t)rows->n, NULL);
+        struct score_job job = {s->model, rows, i, n, scores};
+        TRY(par_for(ctx->threads, (n + SCORE_PART - 1) / SCORE_PART, score_part, &job, e));
+        work_progress(ctx, "scoring", "events", before + (int64_t)(i + n), dataset_manifest(s->dataset)->rows, NULL);
     }
     return STATUS_OK;
 }
 
-static enum status evaluate(struct job_ctx *ctx, const struct evaluate_spec *spec, const struct model *m,
-                            const struct dataset *d, struct feature_rows *rows, struct evaluation *out, struct error *e)
+static enum status save_scores(struct job_ctx *ctx, const struct scoring *s, int64_t unit, int64_t before,
+                               const struct feature_rows *rows, struct error *e)
 {
-    size_t k = model_n_classes(m);
-    TRY(check_match(m, dataset_manifest(d), e));
-    bool want_rows = model_input(m) != INPUT_HLF;
-    if (want_rows)
-        TRY(work_check_rows(dataset_manifest(d), model_header(m)->estimator, e));
-    TRY(dataset_read_features(d, want_rows, rows, e));
-    const char **names = ARENA_NEW(ctx->arena, const char *, k);
-    float *scores = mem_alloc((rows->n * k + 1) * sizeof *scores);
-    enum status s = names && scores ? STATUS_OK : error_set(e, STATUS_NOMEM, "scores of %zu events", rows->n);
-    for (size_t i = 0; s == STATUS_OK && i < k; i++) {
-        names[i] = arena_strdup(ctx->arena, model_class(m, i));
-        if (!names[i])
-            s = error_set(e, STATUS_NOMEM, "class names");
-    }
-    if (s == STATUS_OK)
-        s = score_all(ctx, m, rows, scores, e);
-    if (s == STATUS_OK)
-        s = metrics_evaluate(ctx->arena, scores, rows->label, spec->event_weights ? rows->weight : NULL, rows->n, k,
-                             names, out, e);
-    mem_free(scores);
-    return s;
+    size_t k = model_n_classes(s->model), n = rows->n;
+    uint64_t count = n;
+    char path[PATH_BYTES_MAX];
+    struct buf out;
+    TRY(work_path(ctx, path, e, "scores-%05lld", (long long)unit));
+    buf_init(&out, scores_bytes_max);
+    enum status status = buf_reserve(&out, sizeof count + n * (8 + 4 * k), e);
+    if (status == STATUS_OK)
+        status = buf_append(&out, &count, sizeof count, e);
+    if (status == STATUS_OK)
+        status = buf_append(&out, rows->label, n * 4, e);
+    if (status == STATUS_OK)
+        status = buf_append(&out, rows->weight, n * 4, e);
+    if (status == STATUS_OK)
+        status = score_rows(ctx, s, rows, before, (float *)(void *)(out.data + out.len), e);
+    if (status == STATUS_OK)
+        status = file_write_atomic(path, out.data, out.len + n * 4 * k, e);
+    buf_fini(&out);
+    return status;
 }
 
-static enum status write_record(struct job_ctx *ctx, const struct evaluation_record *record, struct error *e)
+static enum status run_scores(struct job_ctx *ctx, const struct scoring *s, int64_t unit, struct error *e)
+{
+    size_t first, last;
+    int64_t before;
+    struct feature_rows rows;
+    check(unit_parts(s, unit, &first, &last, &before));
+    feature_rows_init(&rows);
+    enum status status = feature_rows_reserve(&rows, 1, 0, e);
+    for (; status == STATUS_OK && first < last; first++) {
+        struct features_reader *r;
+        status = dataset_features_reader(s->dataset, first, &r, e);
+        for (size_t g = 0; status == STATUS_OK && g < features_reader_groups(r); g++)
+            status = features_read(r, g, model_input(s->model) != INPUT_HLF, &rows, e);
+        features_reader_close(r);
+    }
+    if (status == STATUS_OK)
+        status = save_scores(ctx, s, unit, before, &rows, e);
+    feature_rows_fini(&rows);
+    return status;
+}
+
+/* ---- putting them together ------------------------------------------------------------------------------------------ */
+
+struct scored {
+    size_t n, cap, k;
+    int32_t *label;
+    float *weight, *scores;
+};
+
+static enum status load_scores(struct job_ctx *ctx, int64_t unit, struct scored *s, struct error *e)
+{
+    char path[PATH_BYTES_MAX];
+    struct buf in;
+    uint64_t count = UINT64_MAX;
+    TRY(work_path(ctx, path, e, "scores-%05lld", (long long)unit));
+    buf_init(&in, scores_bytes_max);
+    enum status status = file_read(path, &in, e);
+    if (status == STATUS_OK && in.len >= sizeof count)
+        memcpy(&count, in.data, sizeof count);
+    if (status == STATUS_OK && (count > s->cap - s->n || in.len != sizeof count + count * (8 + 4 * s->k)))
+        status = error_set(e, STATUS_FORMAT, "scores of unit %lld: not what the unit left", (long long)unit);
+    if (status == STATUS_OK) {
+        const uint8_t *at = in.data + sizeof count;
+        memcpy(s->label + s->n, at, count * 4);
+        memcpy(s->weight + s->n, at + count * 4, count * 4);
+        memcpy(s->scores + s->n * s->k, at + count * 8, count * 4 * s->k);
+        s->n += count;
+    }
+    buf_fini(&in);
+    return status;
+}
+
+static enum status evaluate(struct job_ctx *ctx, const struct evaluate_spec *spec, const struct scoring *s,
+                            struct scored *all, struct evaluation *out, struct error *e)
+{
+    size_t first, last;
+    int64_t before;
+    const char **names = ARENA_NEW(ctx->arena, const char *, all->k);
+    all->label = mem_alloc((all->cap + 1) * sizeof *all->label);
+    all->weight = mem_alloc((all->cap + 1) * sizeof *all->weight);
+    all->scores = mem_alloc((all->cap * all->k + 1) * sizeof *all->scores);
+    if (!names || !all->label || !all->weight || !all->scores)
+        return error_set(e, STATUS_NOMEM, "scores of %zu events", all->cap);
+    for (size_t i = 0; i < all->k; i++) {
+        names[i] = arena_strdup(ctx->arena, model_class(s->model, i));
+        if (!names[i])
+            return error_set(e, STATUS_NOMEM, "class names");
+    }
+    for (int64_t unit = 0; unit_parts(s, unit, &first, &last, &before); unit++)
+        TRY(load_scores(ctx, unit, all, e));
+    if (all->n != all->cap)
+        return error_set(e, STATUS_FORMAT, "dataset %s: parts hold %zu rows, the manifest says %zu", spec->dataset, all->n,
+                         all->cap);
+    return metrics_evaluate(ctx->arena, all->scores, all->label, spec->event_weights ? all->weight : NULL, all->n, all->k,
+                            names, out, e);
+}
+
+static enum status write_record(struct job_ctx *ctx, const struct evaluate_spec *spec, const struct scoring *s,
+                                struct evaluation_record *record, struct error *e)
 {
     char folder[PATH_BYTES_MAX];
+    TRY(ctx->host->artifact_id(ctx->host_ctx, ctx->arena, "ev", 0, &record->id, e));
+    record->model_version = s->model_version;
+    record->model_sha256 = model_sha256(s->model);
+    record->dataset_id = spec->dataset;
+    record->recipe = model_recipe(s->model)->name;
+    record->created_at = ctx->created_at;
     TRY(work_path(ctx, folder, e, "evaluation"));
     TRY(file_make_folder(folder, e));
     return work_record_save(ctx, "evaluation/" EVALUATION_FILE, evaluation_record_fields, record, e);
@@ -151,36 +335,20 @@ static enum status write_record(struct job_ctx *ctx, const struct evaluation_rec
 static enum status run(struct job_ctx *ctx, const void *spec_, int phase, int64_t unit, struct buf *result,
                        struct error *e)
 {
-    (void)phase, (void)unit, (void)result;
+    (void)result;
     const struct evaluate_spec *spec = spec_;
     struct evaluation_record record;
-    const char *folder;
-    char path[PATH_BYTES_MAX];
-    struct model *m;
-    struct dataset *d = NULL;
-    struct feature_rows rows;
+    struct scoring *s;
+    TRY(get_scoring(ctx, spec, &s, e));
+    if (phase == 0)
+        return run_scores(ctx, s, unit, e);
+    struct scored all = {.cap = (size_t)dataset_manifest(s->dataset)->rows, .k = model_n_classes(s->model)};
     field_defaults(evaluation_record_fields, &record);
-    TRY(ctx->host->resolve_artifact(ctx->host_ctx, ctx->arena, "model", spec->model, &folder, &record.model_version, e));
-    if (snprintf(path, sizeof path, "%s/%s", folder, MODEL_FILE) >= (int)sizeof path)
-        return error_set(e, STATUS_RANGE, "model path");
-    TRY(model_load(path, &m, e));
-    feature_rows_init(&rows);
-    enum status s = work_dataset_open(ctx, spec->dataset, &d, e);
-    if (s == STATUS_OK)
-        s = evaluate(ctx, spec, m, d, &rows, &record.metrics, e);
-    if (s == STATUS_OK)
-        s = ctx->host->artifact_id(ctx->host_ctx, ctx->arena, "ev", 0, &record.id, e);
-    if (s == STATUS_OK) {
-        record.model_sha256 = model_sha256(m);
-        record.dataset_id = spec->dataset;
-        record.recipe = model_recipe(m)->name;
-        record.created_at = ctx->created_at;
-        s = write_record(ctx, &record, e);
-    }
-    feature_rows_fini(&rows);
-    dataset_close(d);
-    model_release(m);
-    return s;
+    enum status status = evaluate(ctx, spec, s, &all, &record.metrics, e);
+    mem_free(all.label);
+    mem_free(all.weight);
+    mem_free(all.scores);
+    return status == STATUS_OK ? write_record(ctx, spec, s, &record, e) : status;
 }
 
 static enum status summarise(struct job_ctx *ctx, const struct evaluation_record *record, struct evaluate_result *out,
