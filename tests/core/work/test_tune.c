@@ -382,6 +382,70 @@ static void test_what_a_running_search_knows_is_told(void **state)
     hand_fini(&h);
 }
 
+static void test_planning_and_telling_without_memory_is_nomem(void **state)
+{
+    (void)state;
+    struct by_hand h;
+    struct feature_rows rows;
+    struct error e;
+    search(1, small_grid);                        /* leaves its units */
+    hand_init(&h, small_grid);
+    feature_rows_init(&rows);
+    assert_int_equal(dataset_read_features(h.dataset, true, &rows, &e), STATUS_OK);
+    for (size_t n = 1; alloc_fail_begin(n); n += 1 + n / 16) {
+        struct arena a;
+        struct study_record s;
+        struct folds f = {.k = 0};
+        arena_init(&a, (size_t)1 << 28);
+        enum status st = folds_make(&f, &a, &h.spec, dataset_manifest(h.dataset), &rows, true, 1, &e);
+        if (st == STATUS_OK)
+            st = study_so_far(&a, &h.spec, test_host_callbacks(), &host, &s, &e);
+        bool failed = alloc_fail_end();
+        assert_int_equal(st, failed ? STATUS_NOMEM : STATUS_OK);
+        if (f.k > 0)
+            folds_fini(&f);
+        arena_fini(&a);
+    }
+    feature_rows_fini(&rows);
+    hand_fini(&h);
+}
+
+static void test_a_fit_without_memory_ends_the_attempt_and_not_the_trial(void **state)
+{
+    (void)state;
+    struct by_hand h;
+    struct error e;
+    hand_init(&h, small_grid);
+    const struct manifest *m = dataset_manifest(h.dataset);
+    struct tune_state *t = mem_calloc(1, sizeof *t);
+    assert_non_null(t);
+    field_defaults(model_header_fields, &t->header);
+    t->header.recipe = m->recipe;
+    t->header.cuts = m->cuts;
+    t->header.classes = m->classes;
+    t->folds = h.folds;
+    t->trials = h.trials;
+    tune_rungs(&h.spec, &h.trials, &t->rungs);
+    t->tally = (struct tally){.n_trials = h.trials.n, .k = 3, .value = ARENA_NEW(&arena, double, 3 * h.trials.n),
+                              .folds_done = ARENA_NEW(&arena, _Atomic int, h.trials.n), .rows_total = INT64_MAX};
+    t->tally.best = -1;
+    for (size_t n = 1; alloc_fail_begin(n); n += 1 + n / 16) {
+        struct unit_record record;
+        struct arena a;
+        uint32_t trial = 2;
+        const struct fit fit = {&trial, 1, 0};
+        arena_init(&a, (size_t)1 << 28);
+        struct job_ctx ctx = {.host = test_host_callbacks(), .host_ctx = &host, .arena = &a, .work_dir = host.work_dir,
+                              .threads = 1, .state = t};
+        enum status st = tune_fit_run(&ctx, &h.spec, t, &fit, 0, &record, &e);
+        bool failed = alloc_fail_end();
+        assert_int_equal(st, failed ? STATUS_NOMEM : STATUS_OK);
+        arena_fini(&a);
+    }
+    mem_free(t);
+    hand_fini(&h);
+}
+
 static void test_cancel_is_seen_between_two_steps(void **state)
 {
     (void)state;
@@ -566,6 +630,8 @@ int main(void)
         cmocka_unit_test(test_one_thread_and_eight_find_the_same_bytes),
         cmocka_unit_test(test_a_stopped_search_goes_on_without_repeating_a_fit),
         cmocka_unit_test(test_what_a_running_search_knows_is_told),
+        cmocka_unit_test(test_planning_and_telling_without_memory_is_nomem),
+        cmocka_unit_test(test_a_fit_without_memory_ends_the_attempt_and_not_the_trial),
         cmocka_unit_test(test_cancel_is_seen_between_two_steps),
         cmocka_unit_test(test_a_random_search_is_repeated_by_its_seed),
         cmocka_unit_test(test_halving_keeps_the_best_of_each_rung),
