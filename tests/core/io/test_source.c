@@ -3,9 +3,11 @@
 
 #include "tests/support/unit.h"
 
+#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FILE_BYTES = 100000 };
@@ -172,6 +174,29 @@ static void test_a_file_that_shrinks_is_an_error_not_old_bytes(void **state)
     source_close(s);
 }
 
+static void test_a_file_that_changes_while_it_is_read_is_noticed(void **state)
+{
+    (void)state;
+    struct source *s;
+    struct error e;
+    const char *path = path_in(folder, "growing.root");
+    for (int same_size = 0; same_size < 2; same_size++) {
+        assert_ok(file_write_atomic(path, content, 1000, &e), &e);
+        assert_ok(source_open(path, &s, &e), &e);
+        assert_ok(source_check_unchanged(s, &e), &e);
+        struct timespec pause = {0, 20000000};     /* the clock of files ticks in milliseconds */
+        nanosleep(&pause, NULL);
+        int fd = open(path, O_WRONLY | (same_size ? 0 : O_APPEND));
+        assert_true(fd >= 0);
+        assert_int_equal(write(fd, content, 10), 10);
+        close(fd);
+        assert_status(source_check_unchanged(s, &e), STATUS_IO, &e);
+        assert_non_null(strstr(e.text, same_size ? "growing.root was written to while it was read"
+                                                 : "1000 bytes at first, 1010 now"));
+        source_close(s);
+    }
+}
+
 struct readers {
     struct source *source;
     atomic_int n_wrong;
@@ -226,6 +251,7 @@ int main(void)
         with_file(test_remote_hosts_are_refused_unless_a_policy_allows_them),
         with_file(test_what_is_no_regular_file_is_refused_without_waiting),
         with_file(test_a_file_that_shrinks_is_an_error_not_old_bytes),
+        with_file(test_a_file_that_changes_while_it_is_read_is_noticed),
         with_file(test_threads_may_read_at_once),
         with_file(test_opening_without_memory_is_an_error),
     };

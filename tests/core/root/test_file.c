@@ -90,6 +90,22 @@ static void test_both_widths_of_seeks_are_read(void **state)
     }
 }
 
+/* As a writer leaves it before it closes the file: records, and a directory that has no list of keys yet. */
+static void test_a_file_that_was_not_closed_is_refused_by_that_name(void **state)
+{
+    struct fixture *x = *state;
+    for (int big = 0; big < 2; big++) {
+        x->bytes.len = 0;
+        size_t directory = build_begin(&x->bytes, big);
+        uint64_t info = put_classes(&x->bytes, NULL, 0, big);
+        write_directory(&x->bytes, directory, 0, 0, big);
+        write_header(&x->bytes, directory, info, (uint32_t)(x->bytes.len - info), big);
+        assert_int_equal(open_bytes(x, x->bytes.data, x->bytes.len), STATUS_FORMAT);
+        assert_non_null(strstr(x->e.text, "t.root: it was not closed"));
+        assert_non_null(strstr(x->e.text, "still being written"));
+    }
+}
+
 /* ---- directories ------------------------------------------------------------------------------------------------ */
 
 /* A directory's record; its list of keys is set later with write_directory at the returned place. */
@@ -221,6 +237,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_is_no_root_file_is_told_from_what_is_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_cut_of_a_file_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_widths_of_seeks_are_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_that_was_not_closed_is_refused_by_that_name, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directories_are_walked_depth_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_directories_that_lead_in_circles_end, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tree_without_class_layouts_is_an_error, setup, teardown),

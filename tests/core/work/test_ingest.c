@@ -105,6 +105,40 @@ static const char *spec_with_bad_files(const char *on_bad_file)
                         bad_files, bad_files, on_bad_file);
 }
 
+static void test_tree_cycle_and_branches_come_from_the_job(void **state)
+{
+    (void)state;
+    static const char input[] = "inputs[0].path = \"" SAMPLE "ttbar.root\"\ninputs[0].label = \"tt\"\n";
+    static const char *const more[] = {"", "tree = \"Delphes;1\"\n",
+                                       "branches.muon = \"MuonTight\"\nbranches.track = \"EFlowTrack\"\n"};
+    struct error e;
+    char content[65] = "";
+    for (size_t i = 0; i < ARRAY_LEN(more); i++) {
+        struct test_host h;
+        struct dataset *d;
+        test_host_init(&h, 2);
+        struct ingest_result *in = run_ok(&h, "ingest", arena_printf(&arena, "%s%s", input, more[i]));
+        assert_int_equal(dataset_open(test_host_artifact(&h, in->dataset_id), &d, &e), STATUS_OK);
+        if (i == 0)
+            text_copy(content, sizeof content, dataset_manifest(d)->content_sha256);
+        assert_string_equal(dataset_manifest(d)->content_sha256, content);
+        dataset_close(d);
+        test_host_fini(&h);
+    }
+    struct test_host h;
+    test_host_init(&h, 2);
+    e = run_fails(&h, "ingest", arena_printf(&arena, "%stree = \"Delphes;9\"\n", input), STATUS_NOTFOUND);
+    assert_non_null(strstr(e.text, "no tree Delphes;9; the file has: Delphes"));
+    test_host_fini(&h);
+    test_host_init(&h, 2);
+    e = run_fails(&h, "ingest",
+                  arena_printf(&arena, "%sbranches.muon = \"Muons\"\nbranches.jet = \"Jets\"\n", input),
+                  STATUS_NOTFOUND);
+    assert_non_null(strstr(e.text, "no branch Muons, Jets"));
+    assert_non_null(strstr(e.text, "it has: Event, EFlowTrack"));
+    test_host_fini(&h);
+}
+
 static void test_a_bad_file_fails_the_job_unless_it_says_otherwise(void **state)
 {
     (void)state;
@@ -310,6 +344,7 @@ static void test_fractions_that_do_not_fit_the_classes_or_do_not_add_up_are_refu
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tree_cycle_and_branches_come_from_the_job),
         cmocka_unit_test(test_a_bad_file_fails_the_job_unless_it_says_otherwise),
         cmocka_unit_test(test_skipped_files_are_listed_with_reason_and_events_lost_and_the_cut_flow_closes),
         cmocka_unit_test(test_skipping_gives_the_same_bytes_with_any_number_of_threads_and_after_stops),
