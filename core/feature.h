@@ -147,6 +147,8 @@ void scaler_fit_rows(struct scaler_fit *fit, const float *rows19, size_t n);
 struct hlf_scaler scaler_hlf(const struct scaler_fit *fit, const struct recipe *r);
 struct sequence_scaler scaler_sequence(const struct scaler_fit *fit);
 void hlf_scale(const struct hlf_scaler *s, const float *in, size_t n, float *out);    /* [n][14]; in == out allowed */
+/* The same bits for rows in lanes, in place: feature c of row r at x[c * ld + r].  `lanes`: rows, a multiple of 8. */
+void hlf_scale_lanes(const struct hlf_scaler *s, size_t lanes, size_t ld, float *x);
 
 /* The network's sequence input of one event from its full rows, n in [1, 801].  Ragged recipes: rows sorted (stable) by
  * decreasing dR to row 0, standardised by `s`; returns n.  Dense recipes (s unused): 801 rows, zero rows sorted in too,

@@ -106,4 +106,7 @@ size_t event_rows(const struct feature_event *ev, const struct lepton *lep, cons
 size_t event_rows_bound(const struct event_batch *b, size_t i);
 void event_hlf(const struct feature_event *ev, const struct lepton *lep, float hlf[HLF_COUNT]);
 
+/* log1p(max(x, 0)) as hlf_scale takes it: also where scalers are fitted, so that what was constant there is zero. */
+double hlf_log(double x);
+
 #endif

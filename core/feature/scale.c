@@ -2,7 +2,7 @@
  *
  * Scalers: fitted in one streaming pass over features, kept as a record of lists in manifests and model files, applied
  * before a network sees a number.  All arithmetic in float64. */
-#include "core/feature.h"
+#include "core/feature/internal.h"
 
 #include <math.h>
 #include <string.h>
@@ -10,11 +10,6 @@
 static bool is_logged(const struct recipe *r, size_t i)
 {
     return r->scale_log && (i == HLF_HT || i == HLF_MET || i == HLF_MT || i == HLF_LEP_PT);
-}
-
-static double logged(double x)
-{
-    return log1p(x > 0 ? x : 0);
 }
 
 /* ---- fit --------------------------------------------------------------------------------------------------- */
@@ -36,7 +31,7 @@ void scaler_fit_hlf(struct scaler_fit *fit, const struct recipe *r, const float 
         double inverse_n = 1 / ((double)fit->n[0] + 1);
         for (size_t c = 0; c < HLF_COUNT; c++) {
             double x = (double)hlf[i * HLF_COUNT + c];
-            fit_add(fit, c, is_logged(r, c) ? logged(x) : x, inverse_n);
+            fit_add(fit, c, is_logged(r, c) ? hlf_log(x) : x, inverse_n);
         }
     }
 }
@@ -145,15 +140,6 @@ struct sequence_scaler scaler_sequence(const struct scaler_fit *fit)
         s.factor[c] = l.factor;
     }
     return s;
-}
-
-void hlf_scale(const struct hlf_scaler *s, const float *in, size_t n, float *out)
-{
-    for (size_t i = 0; i < n; i++)
-        for (size_t c = 0; c < HLF_COUNT; c++) {
-            double x = (double)in[i * HLF_COUNT + c];
-            out[i * HLF_COUNT + c] = (float)(((s->log[c] ? logged(x) : x) - s->shift[c]) * s->factor[c]);
-        }
 }
 
 /* ---- record ------------------------------------------------------------------------------------------------ */

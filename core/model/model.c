@@ -185,13 +185,12 @@ static void predict_alone(const struct model *m, const float *hlf, size_t n, flo
 
 static void predict_chunks(const struct model *m, const float *hlf, size_t n, float *work, float *out)
 {
-    _Alignas(64) float scaled[CHUNK * HLF_COUNT];
     struct pass p;
     pass_init(&p, m->net, CHUNK, false, work);
     for (size_t done = 0; done < n; done += CHUNK) {
         size_t rows = n - done < CHUNK ? n - done : CHUNK;
-        hlf_scale(&m->scaler.hlf, hlf + done * HLF_COUNT, rows, scaled);
-        p.k->rows_to_lanes(scaled, HLF_COUNT, NULL, rows, HLF_COUNT, p.ld, pass_input(&p, 0));
+        p.k->rows_to_lanes(hlf + done * HLF_COUNT, HLF_COUNT, NULL, rows, HLF_COUNT, p.ld, pass_input(&p, 0));
+        hlf_scale_lanes(&m->scaler.hlf, (rows + NN_LANES - 1) / NN_LANES * NN_LANES, p.ld, pass_input(&p, 0));
         pass_forward(&p, m->params, rows, NULL);
         pass_softmax(&p, rows);
         const float *scores = pass_output(&p);

@@ -168,6 +168,60 @@ static void test_scaling_in_place_equals_scaling_apart_and_negative_values_stay_
         assert_true(isfinite(hlf[i]));
 }
 
+/* Rows alone, in blocks and by every kind of vector; the logarithm near 0, near powers of two and far away. */
+static void test_scaled_features_are_the_same_bits_for_any_number_of_rows_and_any_vectors(void **state)
+{
+    (void)state;
+    enum { ROWS = 101, LD = 112 };
+    static float lanes[HLF_COUNT * LD], hlf[ROWS * HLF_COUNT], expected[ROWS * HLF_COUNT], scaled[ROWS * HLF_COUNT];
+    struct hlf_scaler s;
+    random_hlf(hlf, ROWS);
+    for (size_t c = 0; c < HLF_COUNT; c++) {
+        s.log[c] = c % 3 != 1;
+        s.shift[c] = 0.25 * (double)c;
+        s.factor[c] = 1 + 0.125 * (double)c;
+    }
+    for (size_t i = 0; i < ROWS * HLF_COUNT; i++)
+        hlf[i] = i % 5 == 0 ? (float)pow(1.09, (double)i - 800) : i % 5 == 1 ? (float)(i / 5) - 40 : hlf[i];
+    cpu_level_set(CPU_AVX512);
+    enum cpu_level best = cpu_level();
+    for (int level = CPU_PORTABLE; level <= (int)best; level++) {
+        cpu_level_set((enum cpu_level)level);
+        hlf_scale(&s, hlf, ROWS, scaled);
+        if (level == CPU_PORTABLE)
+            memcpy(expected, scaled, sizeof expected);
+        assert_same_bits(scaled, expected, ROWS * HLF_COUNT);
+        for (size_t i = 0; i < ROWS; i++)
+            hlf_scale(&s, hlf + i * HLF_COUNT, 1, scaled + i * HLF_COUNT);
+        assert_same_bits(scaled, expected, ROWS * HLF_COUNT);
+        for (size_t i = 0; i < ROWS * HLF_COUNT; i++)
+            lanes[i % HLF_COUNT * LD + i / HLF_COUNT] = hlf[i];
+        hlf_scale_lanes(&s, LD, LD, lanes);
+        for (size_t i = 0; i < ROWS * HLF_COUNT; i++)
+            assert_same_bits(&lanes[i % HLF_COUNT * LD + i / HLF_COUNT], &expected[i], 1);
+    }
+    cpu_level_set(CPU_AVX512);
+    for (size_t i = 0; i < ROWS * HLF_COUNT; i++) {
+        size_t c = i % HLF_COUNT;
+        double x = (double)hlf[i];
+        x = ((s.log[c] ? log1p(x > 0 ? x : 0) : x) - s.shift[c]) * s.factor[c];
+        assert_true(fabs((double)expected[i] - x) <= 0x1p-24 * fabs(x) + 3e-12);
+    }
+}
+
+static void test_features_that_are_not_finite_do_not_become_numbers(void **state)
+{
+    (void)state;
+    struct hlf_scaler s = {{true}, {0}, {0}};
+    float hlf[HLF_COUNT] = {INFINITY, NAN}, scaled[HLF_COUNT];
+    for (size_t c = 0; c < HLF_COUNT; c++)
+        s.factor[c] = 1;
+    hlf_scale(&s, hlf, 1, scaled);
+    assert_false(isfinite(scaled[0]));
+    assert_false(isfinite(scaled[1]));
+    assert_true(scaled[2] == 0);
+}
+
 /* ---- records --------------------------------------------------------------------------------------------- */
 
 static void make_scalers(struct hlf_scaler *hlf, struct sequence_scaler *sequence)
@@ -314,6 +368,8 @@ int main(void)
         cmocka_unit_test(test_fit_is_accurate_far_from_zero),
         cmocka_unit_test(test_nothing_fitted_scales_nothing),
         cmocka_unit_test(test_scaling_in_place_equals_scaling_apart_and_negative_values_stay_numbers),
+        cmocka_unit_test(test_scaled_features_are_the_same_bits_for_any_number_of_rows_and_any_vectors),
+        cmocka_unit_test(test_features_that_are_not_finite_do_not_become_numbers),
         cmocka_unit_test(test_record_survives_being_written_as_text),
         cmocka_unit_test(test_record_without_sequence_says_so),
         cmocka_unit_test(test_damaged_records_are_refused_by_name),
