@@ -152,6 +152,11 @@ tsan:                           ## unit tests under ThreadSanitizer
 	$(MAKE) BUILD=build/tsan CFLAGS="$(SAN_FLAGS) -fsanitize=thread" tests all
 	sh tests/run.sh build/tsan unit
 
+SOAK_KILLS ?= 1000
+.PHONY: soak
+soak: $(BUILD)/tests/server/jobs/test_kill          ## kill -9 at SOAK_KILLS random moments under load (SOAK_SEED chooses them)
+	SOAK_KILLS=$(SOAK_KILLS) $(BUILD)/tests/server/jobs/test_kill
+
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
 fuzz:                           ## libFuzzer over every parser (clang; FUZZ_SECONDS a target)
