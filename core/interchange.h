@@ -30,7 +30,9 @@ enum model_format model_format_of(struct span file);
 /* A Keras model has weights and layers; the rest is the importer's to say.  ONNX and our own files have it all. */
 struct model_import {
     const char *recipe;                /* NULL: "sparkdltrigger-1" */
-    struct field_list classes;         /* const char *, in the order of the outputs; empty: qcd, tt, wjets */
+    struct field_list classes;         /* const char *, in the order of the outputs; empty: qcd, tt, wjets of a network
+                                          that gives three numbers */
+    bool unnamed;                      /* without classes: class_0, class_1, ... (to look into a file, not to use it) */
     const struct scaler_record *scaler;                       /* NULL: identity (only where the features come scaled) */
     const struct object_cuts *cuts;    /* NULL: the defaults */
     const char *dataset_id;            /* whose scaler it is; may be NULL */
@@ -43,9 +45,6 @@ struct model_import {
 #define MODEL_IMPORT_TASK "model-import"
 enum status model_import(const struct model_import *how, struct span file, const char *name, struct model **out,
                          struct error *e) MUST_USE;
-
-/* A few lines about the file, as text for people: format, layers, shapes.  As model_import otherwise. */
-enum status model_describe(struct span file, struct buf *out, struct error *e) MUST_USE;
 
 /* ---- what the host supplies -------------------------------------------------------------------------------------- */
 

@@ -17,6 +17,8 @@ struct sandbox_task {
     const char *name;
     enum status (*prepare)(struct error *e);
     enum status (*run)(const struct span *parts, size_t n_parts, struct buf *out, struct error *e);
+    bool files_absent;                 /* opening a file says that there is none, instead of ending the child: for
+                                          libraries that look before they do without */
 };
 
 /* First in main() of a program that hosts children.  In a child it does not return; else it notes that this program

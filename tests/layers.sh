@@ -67,7 +67,7 @@ BEGIN {
     library("^xxhash[.]h$", "^core/(base/hash[.]c$|codec/)")
     library("^(libdeflate|zlib|lz4.*|zstd.*|lzma|snappy-c)[.]h$", "^core/codec/")
     library("^curl/", "^(core/io/source_https[.]c$|server/live/webhook[.]c$|server/cli/)")
-    library("^(hdf5.*|zip)[.]h$", "^core/model/keras_import[.]c$")
+    library("^(hdf5.*|zip)[.]h$", "^core/model/keras_hdf5[.]c$")
     library("^protobuf-c/", "^core/model/onnx[^/]*[.]c$")
     library("^xgboost/", "^core/model/tree_xgboost[.]c$")
     library("^mpi[.]h$", "^core/comm/comm_mpi[.]c$")

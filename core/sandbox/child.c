@@ -73,7 +73,8 @@ static enum status run(const struct sandbox_task *task, char **argv, struct buf 
     if (task->prepare)
         TRY(task->prepare(e));
     TRY(map_input(parts, &n_parts, e));
-    TRY(walls_close((size_t)strtoull(argv[3], NULL, 10), strtoll(argv[5], NULL, 10), e));
+    TRY(walls_close((size_t)strtoull(argv[3], NULL, 10), strtoll(argv[5], NULL, 10),
+                    task->files_absent, e));
     return task->run(parts, n_parts, out, e);
 }
 

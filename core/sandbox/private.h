@@ -33,6 +33,6 @@ bool sandbox_can_host(void);
 /* No new rights, no core file, death with the parent, no descriptors but 0, 1 and 2 (/dev/null). */
 enum status walls_begin(struct error *e) MUST_USE;
 /* From here on: memory, and writing to SANDBOX_ANSWER_FD.  What else is tried ends the child with SANDBOX_REFUSED. */
-enum status walls_close(size_t memory_bytes, int64_t seconds, struct error *e) MUST_USE;
+enum status walls_close(size_t memory_bytes, int64_t seconds, bool files_absent, struct error *e) MUST_USE;
 
 #endif

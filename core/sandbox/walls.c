@@ -100,7 +100,7 @@ static void forbid_files(void)
     SKIP_UNLESS((call), 4), LOAD(LOW_HALF(i)), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bit), 1, 0), \
         RETURN(SECCOMP_RET_ALLOW), LOAD(NUMBER)
 
-static enum status filter_calls(struct error *e)
+static enum status filter_calls(bool files_absent, struct error *e)
 {
     struct sock_filter code[] = {
         LOAD(offsetof(struct seccomp_data, arch)),
@@ -110,6 +110,8 @@ static enum status filter_calls(struct error *e)
         ALLOW_WITH(__NR_write, 0, SANDBOX_ANSWER_FD),
         ALLOW_WITHOUT_BIT(__NR_mmap, 2, PROT_EXEC),
         ALLOW_WITHOUT_BIT(__NR_mprotect, 2, PROT_EXEC),
+        SKIP_UNLESS(__NR_openat, 1),
+        RETURN(files_absent ? SECCOMP_RET_ERRNO | ENOENT : SECCOMP_RET_TRAP),
         ALLOW(__NR_munmap),
         ALLOW(__NR_mremap),
         ALLOW(__NR_brk),
@@ -143,8 +145,9 @@ static enum status filter_calls(struct error *e)
 
 #else
 
-static enum status filter_calls(struct error *e)
+static enum status filter_calls(bool files_absent, struct error *e)
 {
+    (void)files_absent;
     return error_set(e, STATUS_UNSUPPORTED, "there is no filter of system calls for this processor");
 }
 
@@ -160,7 +163,7 @@ static void on_refused(int number, siginfo_t *info, void *context)
     _exit(1);
 }
 
-enum status walls_close(size_t memory_bytes, int64_t seconds, struct error *e)
+enum status walls_close(size_t memory_bytes, int64_t seconds, bool files_absent, struct error *e)
 {
     struct sigaction action = {.sa_sigaction = on_refused, .sa_flags = SA_SIGINFO};
     if (sigaction(SIGSYS, &action, NULL) != 0)
@@ -170,5 +173,5 @@ enum status walls_close(size_t memory_bytes, int64_t seconds, struct error *e)
         return error_errno(e, "size of the child");
     forbid_files();
     TRY(set_limits(now + memory_bytes, seconds, e));
-    return filter_calls(e);
+    return filter_calls(files_absent, e);
 }

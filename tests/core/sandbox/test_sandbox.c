@@ -156,11 +156,11 @@ static enum status run_quit(const struct span *parts, size_t n, struct buf *out,
 }
 
 static const struct sandbox_task task_list[] = {
-    {"echo", NULL, run_echo}, {"error", NULL, run_error}, {"segfault", NULL, run_segfault}, {"abort", NULL, run_abort},
-    {"loop", NULL, run_loop}, {"bomb", NULL, run_bomb}, {"open", NULL, run_open}, {"read", prepare_open, run_read},
-    {"connect", NULL, run_connect}, {"fork", NULL, run_fork}, {"exec", NULL, run_exec},
-    {"executable", NULL, run_executable}, {"kill", NULL, run_kill}, {"flood", NULL, run_flood},
-    {"lie", NULL, run_lie}, {"quit", NULL, run_quit},
+    {"echo", NULL, run_echo, false}, {"error", NULL, run_error, false}, {"segfault", NULL, run_segfault, false}, {"abort", NULL, run_abort, false},
+    {"loop", NULL, run_loop, false}, {"bomb", NULL, run_bomb, false}, {"open", NULL, run_open, false}, {"read", prepare_open, run_read, false},
+    {"connect", NULL, run_connect, false}, {"fork", NULL, run_fork, false}, {"exec", NULL, run_exec, false},
+    {"executable", NULL, run_executable, false}, {"kill", NULL, run_kill, false}, {"flood", NULL, run_flood, false},
+    {"lie", NULL, run_lie, false}, {"quit", NULL, run_quit, false}, {"absent", NULL, run_open, .files_absent = true},
 };
 
 /* ---- tests --------------------------------------------------------------------------------------------------------- */
@@ -270,6 +270,10 @@ static void test_files_are_closed_to_it(void **state)
     (void)state;
     refused("open", "open a file");
     refused("read", "read from a descriptor");
+    struct buf out;
+    struct error e;
+    assert_int_equal(run_task("absent", "x", &out, &e), STATUS_NOTFOUND);
+    buf_fini(&out);
 }
 
 static void test_network_processes_and_new_code_are_closed_to_it(void **state)
