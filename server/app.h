@@ -7,6 +7,7 @@
 #include "server/config.h"
 #include "server/http/http.h"
 #include "server/jobs/jobs.h"
+#include "server/live/infer_stats.h"
 #include "server/live/prom.h"
 #include "server/registry/registry.h"
 #include "server/store/store.h"
@@ -19,6 +20,7 @@ struct app {
     struct trigger *trigger;
     struct jobs *jobs;
     struct prom *prom;
+    struct infer_stats *infer_stats;
     struct http *http;
     int64_t started_us;
     _Atomic bool ready;                /* everything above is there */

@@ -5,6 +5,7 @@
 #include "server/app.h"
 
 #include "core/source.h"
+#include "server/drop/drop.h"
 #include "server/loop/loop.h"
 
 #include <errno.h>
@@ -13,7 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, DROP_FOLDERS_MAX = 16 };
 
 /* ---- what only prints -------------------------------------------------------------------------------------------- */
 
@@ -102,6 +103,7 @@ static enum status start_http(struct app *app, struct error *e)
         .routes = routes,
         .n_routes = n_routes,
         .observer = {app->prom, prom_http_begun, prom_http_done},
+        .taker_of = route_taker,
     };
     return http_start(app, &o, &app->http, e);
 }
@@ -139,6 +141,40 @@ static void begin_drain(void *ctx)
     http_drain(app->http);
 }
 
+static void look_at_drops(void *ctx)
+{
+    drop_scan(ctx);
+}
+
+/* Waits for the signal to stop; with drop folders, looks at them meanwhile. */
+static enum status run_loop(struct app *app, struct error *e)
+{
+    const struct config *c = app->config;
+    const char *folders[DROP_FOLDERS_MAX];
+    const char *label;
+    struct drop *d;
+    size_t n = c->drop_folder.n_items;
+    if (n == 0)
+        return loop_run(c->drain_grace_seconds, begin_drain, app, NULL, e);
+    if (n > DROP_FOLDERS_MAX)
+        return error_set(e, STATUS_ARGUMENT, "more than %d drop folders", DROP_FOLDERS_MAX);
+    char (*paths)[4096] = mem_calloc(n, sizeof *paths);
+    if (!paths)
+        return error_set(e, STATUS_NOMEM, "drop folders");
+    for (size_t i = 0; i < n; i++) {
+        drop_split(((const char *const *)c->drop_folder.items)[i], paths[i], &label);
+        folders[i] = paths[i];
+    }
+    const struct drop_options o = {c->drop_folder.items, n, c->drop_settle_seconds, app->store, app->jobs};
+    enum status s = drop_create(&o, &d, e);
+    const struct loop_watch watch = {folders, n, c->drop_settle_seconds < 2 ? 500 : 2000, look_at_drops, d};
+    if (s == STATUS_OK)
+        s = loop_run(c->drain_grace_seconds, begin_drain, app, &watch, e);
+    drop_destroy(d);
+    mem_free(paths);
+    return s;
+}
+
 /* ---- from top to bottom ------------------------------------------------------------------------------------------ */
 
 static enum status serve(struct app *app, struct error *e)
@@ -150,14 +186,15 @@ static enum status serve(struct app *app, struct error *e)
     TRY_OR(s = registry_create(app->store, &app->registry, e), close_store);
     TRY_OR(s = trigger_create(app->store, app->registry, &app->trigger, e), destroy_registry);
     TRY_OR(s = prom_create(routes, n_routes, &app->prom, e), destroy_trigger);
-    TRY_OR(s = start_jobs(app, e), destroy_prom);
+    TRY_OR(s = infer_stats_create(&app->infer_stats, e), destroy_prom);
+    TRY_OR(s = start_jobs(app, e), destroy_stats);
     TRY_OR(s = start_http(app, e), stop_jobs);
     jobs_on_change(app->jobs, wake_followers, app->http);
     app->ready = true;
     s = write_port_file(app, e);
     if (s == STATUS_OK) {
         announce(app);
-        s = loop_run(c->drain_grace_seconds, begin_drain, app, e);
+        s = run_loop(app, e);
     }
     if (c->port_file)
         unlink(c->port_file);
@@ -165,6 +202,8 @@ static enum status serve(struct app *app, struct error *e)
     http_stop(app->http, (int)c->drain_seconds);
 stop_jobs:
     jobs_stop(app->jobs);
+destroy_stats:
+    infer_stats_destroy(app->infer_stats);
 destroy_prom:
     prom_destroy(app->prom);
 destroy_trigger:

@@ -22,6 +22,10 @@ handler_fn handle_queue_list, handle_queue_get, handle_queue_patch;             
 handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
 handler_fn handle_dataset_list, handle_dataset_get, handle_dataset_histogram, handle_dataset_delete;      /* datasets.c */
 handler_fn handle_dataset_rows;                                                      /* dataset_rows.c */
+handler_fn handle_export_list, handle_export_get, handle_export_file, handle_export_delete;                /* exports.c */
+handler_fn handle_upload_list, handle_upload_get, handle_upload_put, handle_upload_delete;                 /* uploads.c */
+extern const struct body_taker upload_taker;
+handler_fn handle_dropped_list;                                                      /* dropped.c */
 handler_fn handle_lineage;                                                           /* lineage.c */
 handler_fn handle_model_list, handle_model_get, handle_model_version, handle_model_artifact;               /* models.c */
 handler_fn handle_study_list, handle_study_get, handle_study_trials;                 /* studies.c */
@@ -30,6 +34,9 @@ handler_fn handle_recipe_list, handle_recipe_get;                               
 handler_fn handle_file_inspect;                                                      /* files.c */
 handler_fn handle_decide, handle_decide_batch;                                       /* trigger.c */
 handler_fn handle_trigger_rates, handle_trigger_drift;                              /* trigger_watch.c */
+handler_fn handle_oip_server, handle_oip_live, handle_oip_ready, handle_oip_model, handle_oip_model_ready;      /* oip.c */
+handler_fn handle_oip_config, handle_oip_stats, handle_oip_index, handle_oip_load, handle_oip_unload;
+handler_fn handle_oip_infer;                                                         /* oip_infer.c */
 handler_fn handle_alias_get, handle_alias_put, handle_alias_delete, handle_model_history;                 /* aliases.c */
 handler_fn handle_running_menu, handle_menu_history, handle_menu_rollback, handle_prescale_column, handle_menu_diff;
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */

@@ -45,6 +45,12 @@ const struct problem_kind problem_kinds[] = {
      "Somebody changed it since you read it: the ETag header of this answer has its present tag.  Read it again, look, and "
      "repeat with the new tag in If-Match."},
     {"body_too_large", 413, false, "Body too large", "The body is longer than limit_bytes."},
+    {"offset_mismatch", 409, false, "Offset mismatch",
+     "The bytes that Content-Range announces do not begin where the upload ends.  The Range header of this answer says what is "
+     "there; go on behind it."},
+    {"range_not_satisfiable", 416, false, "Range not satisfiable", "The file ends before the range that was asked for begins."},
+    {"digest_mismatch", 422, false, "Digest mismatch",
+     "The body is not what Content-Digest says: it was changed on the way, and nothing of it is kept.  Send it again."},
     {"unsupported_media_type", 415, false, "Unsupported media type",
      "Bodies are JSON without content encoding.  Any Content-Type is read as JSON but multipart."},
     {"invalid_request", 422, false, "Request failed validation",
@@ -65,6 +71,8 @@ const struct problem_kind problem_kinds[] = {
      "A fault of the service.  Its log has the request id with the cause; please report it."},
     {"storage_failed", 500, true, "Storage failed",
      "Reading or writing on the service's disk failed; its log has the request id with the cause."},
+    {"not_implemented", 501, false, "Not implemented",
+     "The protocol has it, this service does not; the detail says what."},
     {"remote_failed", 502, true, "Remote side failed", "A server that this request needs did not answer as it should."},
     {"busy", 503, true, "Busy", "A limit of the service is reached for the moment.  Retry-After says when to try again."},
     {"draining", 503, true, "Draining", "The service is shutting down; what it has accepted is kept."},

@@ -7,6 +7,9 @@
 enum { NO_BODY = 0, ACTION = 4 << 10, PATH = 16 << 10, MENU = 256 << 10, JOB = 1 << 20, EVENT = 2 << 20,
        EVENTS = 16 << 20 };
 
+/* The configuration says how large a file may be. */
+#define UPLOAD ((size_t)1 << 50)
+
 #define PAGE "limit cursor"
 #define NAMED "name limit cursor"
 #define JOBS "kind state pipeline_id tag queue created_after created_before limit cursor"
@@ -53,6 +56,15 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/datasets/{id}/rows", "read", NO_BODY, handle_dataset_rows, "getDatasetRows", PAGE},
     {HTTP_GET, "/api/v1/datasets/{id}/histograms", "read", NO_BODY, handle_dataset_histogram, "getDatasetHistogram",
      "feature class bins weighted"},
+    {HTTP_GET, "/api/v1/exports", "read", NO_BODY, handle_export_list, "listExports", NAMED},
+    {HTTP_GET, "/api/v1/exports/{id}", "read", NO_BODY, handle_export_get, "getExport", NONE},
+    {HTTP_GET, "/api/v1/exports/{id}/files/{file}", "read", NO_BODY, handle_export_file, "getExportFile", NONE},
+    {HTTP_DELETE, "/api/v1/exports/{id}", "data:write", NO_BODY, handle_export_delete, "deleteExport", NONE},
+    {HTTP_GET, "/api/v1/uploads", "read", NO_BODY, handle_upload_list, "listUploads", PAGE},
+    {HTTP_GET, "/api/v1/uploads/{name}", "read", NO_BODY, handle_upload_get, "getUpload", NONE},
+    {HTTP_PUT, "/api/v1/uploads/{name}", "data:write", UPLOAD, handle_upload_put, "putUpload", NONE},
+    {HTTP_DELETE, "/api/v1/uploads/{name}", "data:write", NO_BODY, handle_upload_delete, "deleteUpload", NONE},
+    {HTTP_GET, "/api/v1/dropped-files", "read", NO_BODY, handle_dropped_list, "listDroppedFiles", "limit"},
     {HTTP_GET, "/api/v1/lineage/{id}", "read", NO_BODY, handle_lineage, "getLineage", NONE},
     {HTTP_GET, "/api/v1/recipes", "read", NO_BODY, handle_recipe_list, "listRecipes", NONE},
     {HTTP_GET, "/api/v1/recipes/{name}", "read", NO_BODY, handle_recipe_get, "getRecipe", NONE},
@@ -88,5 +100,28 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/trigger/menu/history", "read", NO_BODY, handle_menu_history, "getMenuHistory", "limit"},
     {HTTP_PUT, "/api/v1/trigger/prescale-column", "trigger:admin", ACTION, handle_prescale_column, "setPrescaleColumn",
      NONE},
+
+    /* Open Inference Protocol: no /api prefix, since clients have these paths built in. */
+    {HTTP_GET, "/v2", "read", NO_BODY, handle_oip_server, "getOipServer", ANY},
+    {HTTP_GET, "/v2/health/live", "", NO_BODY, handle_oip_live, "getOipLive", ANY},
+    {HTTP_GET, "/v2/health/ready", "", NO_BODY, handle_oip_ready, "getOipReady", ANY},
+    {HTTP_GET, "/v2/models/{m}", "read", NO_BODY, handle_oip_model, "getOipModel", ANY},
+    {HTTP_GET, "/v2/models/{m}/versions/{v}", "read", NO_BODY, handle_oip_model, "getOipModelVersion", ANY},
+    {HTTP_GET, "/v2/models/{m}/ready", "read", NO_BODY, handle_oip_model_ready, "getOipModelReady", ANY},
+    {HTTP_GET, "/v2/models/{m}/versions/{v}/ready", "read", NO_BODY, handle_oip_model_ready, "getOipVersionReady", ANY},
+    {HTTP_GET, "/v2/models/{m}/config", "read", NO_BODY, handle_oip_config, "getOipConfig", ANY},
+    {HTTP_GET, "/v2/models/{m}/versions/{v}/config", "read", NO_BODY, handle_oip_config, "getOipVersionConfig", ANY},
+    {HTTP_GET, "/v2/models/{m}/stats", "read", NO_BODY, handle_oip_stats, "getOipStats", ANY},
+    {HTTP_GET, "/v2/models/{m}/versions/{v}/stats", "read", NO_BODY, handle_oip_stats, "getOipVersionStats", ANY},
+    {HTTP_POST, "/v2/models/{m}/infer", "trigger:score", EVENTS, handle_oip_infer, "infer", ANY},
+    {HTTP_POST, "/v2/models/{m}/versions/{v}/infer", "trigger:score", EVENTS, handle_oip_infer, "inferVersion", ANY},
+    {HTTP_POST, "/v2/repository/index", "read", ACTION, handle_oip_index, "getOipIndex", ANY},
+    {HTTP_POST, "/v2/repository/models/{m}/load", "models:promote", ACTION, handle_oip_load, "loadOipModel", ANY},
+    {HTTP_POST, "/v2/repository/models/{m}/unload", "models:promote", ACTION, handle_oip_unload, "unloadOipModel", ANY},
 };
 const size_t n_routes = ARRAY_LEN(routes);
+
+const struct body_taker *route_taker(const struct route *route)
+{
+    return route->handle == handle_upload_put ? &upload_taker : NULL;
+}

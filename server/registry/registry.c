@@ -10,7 +10,7 @@
 #include "core/work.h"
 
 struct entry {
-    char id[64];
+    char id[64], canonical[200];
     struct model *model;
     uint64_t used;                     /* tick of the last get */
 };
@@ -76,7 +76,8 @@ static struct entry *entry_for(struct registry *r, const char *id, bool *found)
     return oldest;
 }
 
-static enum status get_locked(struct registry *r, const struct artifact_row *row, struct model **out, struct error *e)
+static enum status get_locked(struct registry *r, const struct artifact_row *row, const char *canonical,
+                              struct model **out, struct error *e)
 {
     bool found;
     struct entry *entry = entry_for(r, row->id, &found);
@@ -89,6 +90,7 @@ static enum status get_locked(struct registry *r, const struct artifact_row *row
             model_release(entry->model);
         entry->model = m;
         text_copy(entry->id, sizeof entry->id, row->id);
+        text_copy(entry->canonical, sizeof entry->canonical, canonical);
     }
     entry->used = ++r->tick;
     model_acquire(entry->model);
@@ -107,9 +109,21 @@ enum status registry_get(struct registry *r, struct arena *a, const char *ref, s
         return error_set(e, STATUS_NOMEM, "no memory for a model's name");
     check(strlen(row.id) < sizeof r->entries[0].id);
     pthread_mutex_lock(&r->lock);
-    enum status s = get_locked(r, &row, out, e);
+    enum status s = get_locked(r, &row, *canonical, out, e);
     pthread_mutex_unlock(&r->lock);
     return s == STATUS_OK ? s : error_wrap(e, "model %s", *canonical);
+}
+
+void registry_forget(struct registry *r, const char *canonical)
+{
+    pthread_mutex_lock(&r->lock);
+    for (size_t i = 0; i < r->n; i++)
+        if (strcmp(r->entries[i].canonical, canonical) == 0) {
+            model_release(r->entries[i].model);
+            r->entries[i] = r->entries[--r->n];
+            break;
+        }
+    pthread_mutex_unlock(&r->lock);
 }
 
 size_t registry_loaded(struct registry *r)

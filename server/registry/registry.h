@@ -20,6 +20,8 @@ void registry_destroy(struct registry *r);        /* NULL allowed */
  * what reading the file gives. */
 enum status registry_get(struct registry *r, struct arena *a, const char *ref, struct model **out,
                          const char **canonical, struct error *e) MUST_USE;
+/* Drops what is kept of "name@7"; who holds it keeps it. */
+void registry_forget(struct registry *r, const char *canonical);
 /* Models kept at present. */
 size_t registry_loaded(struct registry *r);
 

@@ -86,6 +86,14 @@ enum status trigger_drift(struct trigger *t, int64_t seconds, struct json **out,
 /* The same for a scrape, as Prometheus text; nothing without an active menu. */
 enum status trigger_metrics(struct trigger *t, struct buf *out, struct error *e) MUST_USE;
 
+/* What the running menu's thresholds make of scores of one model ("name@7"), for inference without events: no prescales, no
+ * budgets, nothing counted.  *found false: no menu runs, or it has no path of this model.  Bit i: path i of the menu. */
+struct threshold_answer { uint64_t bits; bool accept; };
+enum status trigger_thresholds(struct trigger *t, const char *model, const float *scores, size_t n, size_t n_classes,
+                               struct threshold_answer *out, bool *found, struct error *e) MUST_USE;
+/* Whether the running menu has a path of this model. */
+enum status trigger_uses(struct trigger *t, const char *model, bool *uses, struct error *e) MUST_USE;
+
 /* ---- menus --------------------------------------------------------------------------------------------- */
 
 /* A menu as posted is checked (names, models, classes, targets); the draft's revision is returned. */
