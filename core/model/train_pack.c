@@ -130,7 +130,7 @@ enum status window_read(struct window *w, const struct pack *p, const uint32_t *
         check(w->n + b->rows <= w->cap && w->n_particles + b->particles <= w->cap_particles);
         pieces(w, b->rows, b->particles, piece);
         TRY(transfer(p, false, piece, b->offset, e));
-        for (size_t r = 0; r < b->rows; r++)
+        for (size_t r = 0; p->sequences && r < b->rows; r++)
             w->row_first[w->n + 1 + r] += (uint32_t)w->n_particles;
         w->n += b->rows;
         w->n_particles += b->particles;

@@ -173,7 +173,10 @@ enum status class_factors(struct class_sums *c, const struct model_header *h, si
 
 void rows_weigh(const struct class_sums *c, float *row, size_t n)
 {
-    for (size_t i = 0; i < n; i++, row += ROW_STRIDE)
+    bool all_one = true;
+    for (size_t i = 0; i < CLASSES_MAX; i++)
+        all_one &= c->factor[i] == 1;
+    for (size_t i = 0; !all_one && i < n; i++, row += ROW_STRIDE)
         row[ROW_WEIGHT] = (float)((double)row[ROW_WEIGHT] * c->factor[(size_t)row[ROW_LABEL]]);
 }
 
