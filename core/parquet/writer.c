@@ -110,6 +110,7 @@ static void destroy(struct pq_writer *w)
     mem_free(w->pages);
     for (size_t i = 0; w->encoded && i < w->n_columns; i++)
         buf_fini(&w->encoded[i]);
+    mem_free(w->encoded);
     buf_fini(&w->pending);
     buf_fini(&w->row_groups);
     arena_fini(&w->arena);
