@@ -426,6 +426,7 @@ static enum status finish(struct job_ctx *ctx, const void *spec_, void *result_,
     struct ingest_plan p;
     struct gathered g;
     char folder[PATH_BYTES_MAX];
+    mem_give_back();
     TRY(ingest_plan_get(ctx, spec, &p, e));
     TRY(gather(ctx, &p, &g, e));
     TRY(check_fractions(spec, &g, p.classes.n_items, e));
