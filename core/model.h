@@ -55,9 +55,8 @@ extern const struct field layer_spec_fields[];
  * holds what it was. */
 struct tree_params {
     int64_t n_trees;                   /* a class */
-    int64_t max_depth;
+    int64_t max_depth, max_bin;
     double eta, subsample, colsample_bynode, min_child_weight, lambda, gamma;
-    int64_t max_bin;
 };
 extern const struct field tree_params_fields[];
 enum { TREE_ROUNDS_AN_EPOCH = 10 };    /* trees of each class that one epoch of a fit adds */
