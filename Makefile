@@ -133,8 +133,11 @@ layers:                         ## prove that includes point downwards only
 bench: $(BENCHES)               ## measure; tab-separated lines on standard output
 	@for b in $(BENCHES); do $$b || exit 1; done
 
+SOAK_KILLS ?= 1000
 .PHONY: soak
-soak: $(BUILD)/tests/core/work/test_memory      ## large files: memory, places beyond 2 GiB (takes 2 GB of $$TMPDIR)
+# SOAK_SEED chooses the moments of the kills.  The large files take 2 GB of $TMPDIR.
+soak: $(BUILD)/tests/core/work/test_memory $(BUILD)/tests/server/jobs/test_kill   ## SOAK_KILLS kill -9 under load; large files
+	SOAK_KILLS=$(SOAK_KILLS) $(BUILD)/tests/server/jobs/test_kill
 	$(BUILD)/tests/core/work/test_memory soak 50 0
 	$(BUILD)/tests/core/work/test_memory soak 2 3000000000
 
@@ -151,11 +154,6 @@ asan:                           ## unit tests under AddressSanitizer and Undefin
 tsan:                           ## unit tests under ThreadSanitizer
 	$(MAKE) BUILD=build/tsan CFLAGS="$(SAN_FLAGS) -fsanitize=thread" tests all
 	sh tests/run.sh build/tsan unit
-
-SOAK_KILLS ?= 1000
-.PHONY: soak
-soak: $(BUILD)/tests/server/jobs/test_kill          ## kill -9 at SOAK_KILLS random moments under load (SOAK_SEED chooses them)
-	SOAK_KILLS=$(SOAK_KILLS) $(BUILD)/tests/server/jobs/test_kill
 
 FUZZ_SECONDS ?= 60
 .PHONY: fuzz
