@@ -28,13 +28,33 @@ struct kind_cut {
     double pt_min, abs_eta_max; /* abs_eta_max 0: no cut */
 };
 
-/* Moves element `from` of every column of `kind` to `to`. */
-static void move_object(struct object_columns *o, const struct event_column *const *cols, size_t n_cols, size_t to,
-                        size_t from)
+enum { CHUNK = 1024 };
+
+/* The objects of [begin, end) that pass, in order; end - begin <= CHUNK. */
+static size_t passing(const struct object_columns *o, struct kind_cut cut, size_t begin, size_t end,
+                      uint32_t index[CHUNK])
 {
+    size_t n = 0;
+    for (size_t j = begin; j < end; j++) {
+        bool pass = (double)o->pt[j] > cut.pt_min;
+        if (cut.abs_eta_max > 0)
+            pass &= fabs((double)o->eta[j]) < cut.abs_eta_max;
+        index[n] = (uint32_t)j;        /* stays when it passes, else the next one takes its place */
+        n += pass;
+    }
+    return n;
+}
+
+/* Moves elements index[0..n) of every column of a kind to `to`, which is not behind them. */
+static void move_objects(struct object_columns *o, const struct event_column *const *cols, size_t n_cols, size_t to,
+                         const uint32_t *index, size_t n)
+{
+    if (n == 0 || (index[0] == to && index[n - 1] == to + n - 1))
+        return;                        /* they are there */
     for (size_t i = 0; i < n_cols; i++) {
         uint32_t *v = *event_column_data(o, cols[i]);
-        v[to] = v[from];
+        for (size_t k = 0; k < n; k++)
+            v[to + k] = v[index[k]];
     }
 }
 
@@ -53,14 +73,12 @@ static void cut_kind(struct event_batch *b, enum object_kind kind, struct kind_c
     for (size_t ev = 0; ev < b->n_events; ev++) {
         size_t begin = o->first[ev], end = o->first[ev + 1];
         o->first[ev] = (uint32_t)kept; /* read above, before it is overwritten */
-        for (size_t j = begin; j < end; j++) {
-            if (!((double)o->pt[j] > cut.pt_min))
-                continue;
-            if (cut.abs_eta_max > 0 && !(fabs((double)o->eta[j]) < cut.abs_eta_max))
-                continue;
-            if (kept != j)
-                move_object(o, mine, n_mine, kept, j);
-            kept++;
+        for (size_t next; begin < end; begin = next) {
+            uint32_t index[CHUNK];
+            next = end - begin < CHUNK ? end : begin + CHUNK;
+            size_t n_pass = passing(o, cut, begin, next, index);
+            move_objects(o, mine, n_mine, kept, index, n_pass);
+            kept += n_pass;
         }
     }
     o->first[b->n_events] = (uint32_t)kept;

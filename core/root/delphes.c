@@ -269,19 +269,38 @@ static double value_at(const struct root_column *c, size_t i)
     }
 }
 
+/* Copies floats; whether one of them is not finite.  Eight at a time, so that the compiler makes vectors of them. */
+static bool copy_f32(float *out, const float *in, size_t n)
+{
+    uint32_t odd[8] = {0}, any = 0;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (size_t k = 0; k < 8; k++) {
+            uint32_t bits;
+            memcpy(&bits, &in[i + k], sizeof bits);
+            memcpy(&out[i + k], &bits, sizeof bits);
+            odd[k] |= (bits & 0x7fffffff) >= 0x7f800000;
+        }
+    for (; i < n; i++) {
+        out[i] = in[i];
+        any |= !isfinite(in[i]);
+    }
+    for (size_t k = 0; k < 8; k++)
+        any |= odd[k];
+    return any != 0;
+}
+
 static enum status to_f32(const struct delphes *d, int64_t first, size_t n, float *out, struct error *e)
 {
     const struct root_column *c = d->column;
-    uint32_t odd = 0;
-    if (c->type == ROOT_F32 && n > 0)
-        memcpy(out, c->values, n * sizeof *out);
-    else
-        for (size_t i = 0; i < n; i++)
+    bool odd = false;
+    if (c->type == ROOT_F32) {
+        odd = n > 0 && copy_f32(out, c->values, n);
+    } else {
+        for (size_t i = 0; i < n; i++) {
             out[i] = (float)value_at(c, i);
-    for (size_t i = 0; i < n; i++) { /* on bits, so that the compiler can take many at once */
-        uint32_t bits;
-        memcpy(&bits, &out[i], sizeof bits);
-        odd |= (bits & 0x7fffffff) >= 0x7f800000;
+            odd |= !isfinite(out[i]);
+        }
     }
     for (size_t i = 0; odd && i < n; i++)
         if (!isfinite(out[i]))
