@@ -26,6 +26,15 @@ const struct field config_fields[] = {
     FIELD_LIST_STRING(struct config, source_host, .unit = "HOST",
                       .doc = "host whose https:// and root:// files jobs may read: name, *.domain, host:port, or * for "
                              "every public one; may be given several times"),
+    FIELD_LIST_STRING(struct config, drop_folder, .unit = "DIR[=CLASS]",
+                      .doc = "folder whose ROOT files are ingested once each, as they come: DIR/CLASS/file.root by the name of "
+                             "their folder, DIR/file.root as CLASS; may be given several times"),
+    FIELD_F64(struct config, drop_settle_seconds, .min = 0.1, .max = 3600, .def = 5, .unit = "SECONDS",
+              .doc = "that a dropped file must have stood still before it is taken (file.root.done: at once)"),
+    FIELD_I64(struct config, upload_mb, .min = 1, .max = 100000000, .def = 20000, .unit = "MB",
+              .doc = "largest file that is uploaded"),
+    FIELD_I64(struct config, uploads_mb, .min = 1, .max = 1000000000, .def = 100000, .unit = "MB",
+              .doc = "that all uploads may take together"),
     FIELD_I64(struct config, http_threads, .min = 0, .max = 8, .unit = "N",
               .doc = "threads that answer requests, 2 to 8; 0: as many as cores"),
     FIELD_I64(struct config, workers, .min = 0, .max = 256, .unit = "N",
@@ -285,6 +294,34 @@ static enum status real_roots(struct arena *a, struct config *c, struct error *e
     return STATUS_OK;
 }
 
+/* Real paths, which become data roots. */
+static enum status real_drop_folders(struct arena *a, struct config *c, struct error *e)
+{
+    const char **given = c->drop_folder.items;
+    size_t n = c->data_root.n_items;
+    const char **roots = ARENA_NEW(a, const char *, n + c->drop_folder.n_items);
+    if (!roots)
+        return error_set(e, STATUS_NOMEM, "no memory");
+    if (n)
+        memcpy(roots, c->data_root.items, n * sizeof *roots);
+    for (size_t i = 0; i < c->drop_folder.n_items; i++) {
+        const char *equals = strrchr(given[i], '=');
+        char *folder = arena_strndup(a, given[i], equals ? (size_t)(equals - given[i]) : strlen(given[i]));
+        char *real = folder ? realpath(folder, NULL) : NULL;
+        if (!folder || !real)
+            return folder ? error_errno(e, "drop_folder: folder %s", folder) : error_set(e, STATUS_NOMEM, "no memory");
+        roots[n] = arena_strdup(a, real);
+        given[i] = arena_printf(a, "%s%s", real, equals ? equals : "");
+        free(real);
+        if (!roots[n++] || !given[i])
+            return error_set(e, STATUS_NOMEM, "no memory");
+        if (equals && !equals[1])
+            return error_set(e, STATUS_ARGUMENT, "drop_folder: no class behind '='");
+    }
+    c->data_root = (struct field_list){roots, n};
+    return STATUS_OK;
+}
+
 static void choose_threads(struct config *c)
 {
     int64_t cores = (int64_t)par_cores();
@@ -304,6 +341,7 @@ static enum status complete(struct arena *a, struct config *c, struct error *e)
         return error_set(e, STATUS_ARGUMENT, "no data folder: give --data-dir DIR or set DLTRIGGER_DATA_DIR");
     TRY(split_listen(c, e));
     TRY(real_roots(a, c, e));
+    TRY(real_drop_folders(a, c, e));
     choose_threads(c);
     return STATUS_OK;
 }

@@ -11,6 +11,9 @@ struct config {
     const char *listen;                /* as given; host and port are its parts */
     const char *data_dir;
     struct field_list data_root;       /* const char *: real paths */
+    struct field_list drop_folder;     /* const char *: "DIR" or "DIR=CLASS", real paths; they are data roots too */
+    double drop_settle_seconds;
+    int64_t upload_mb, uploads_mb;
     struct field_list source_host;     /* const char *: patterns of source_policy_set() */
     int64_t http_threads, workers, threads;        /* 0 in the input: chosen from the cores; never 0 after loading */
     int64_t connection_limit, request_seconds, idle_seconds;

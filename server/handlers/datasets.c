@@ -3,6 +3,7 @@
  * Datasets: the list from the store, the details from the manifest in the dataset's folder; histograms of features; and
  * deletion, as long as nothing was made of them. */
 #include "server/handlers/dependencies.h"
+#include "server/handlers/facts.h"
 #include "server/handlers/handlers.h"
 
 #include <stdlib.h>
@@ -10,7 +11,7 @@
 
 void handle_dataset_list(struct app *app, struct request *q, struct response *r)
 {
-    respond_artifacts(app, q, r, "dataset");
+    respond_artifacts_with_facts(app, q, r, "dataset");
 }
 
 void handle_dataset_get(struct app *app, struct request *q, struct response *r)

@@ -1,75 +1,27 @@
 /* server/handlers/dependencies.c
  *
- * What was made of what, read from the artifacts themselves: a dataset's manifest names its parent, a model's header its
- * dataset, an evaluation its model and dataset.  Jobs may be forgotten, these stay. */
+ * What was made of what, as the artifacts themselves say (facts.h): a dataset's manifest names its parent, a model's
+ * header its dataset, an evaluation its model and dataset, an export its dataset.  Jobs may be forgotten, these stay. */
 #include "server/handlers/dependencies.h"
+
+#include "server/handlers/facts.h"
 
 #include <string.h>
 
 enum { READ_AT_ONCE = 500 };
 
-static void read_dataset(struct dependencies *g, struct dependency *node)
+static enum status read_node(struct store *store, struct dependencies *g, struct dependency *node, struct error *e)
 {
-    struct dataset *d;
-    struct error e;
-    node->readable = dataset_open(node->row.folder, &d, &e) == STATUS_OK;
-    if (!node->readable)
-        return;
-    const struct manifest *m = dataset_manifest(d);
-    if (m->parent_id)
-        node->inputs[node->n_inputs++] = arena_strdup(g->arena, m->parent_id);
-    dataset_close(d);
-}
-
-static void read_model(struct dependencies *g, struct dependency *node)
-{
-    char path[4096];
-    struct model *m;
-    struct error e;
-    int n = snprintf(path, sizeof path, "%s/%s", node->row.folder, MODEL_FILE);
-    node->readable = n > 0 && n < (int)sizeof path && model_load(path, &m, &e) == STATUS_OK;
-    if (!node->readable)
-        return;
-    const char *dataset = model_header(m)->dataset_id;
-    if (dataset && *dataset)
-        node->inputs[node->n_inputs++] = arena_strdup(g->arena, dataset);
-    model_release(m);
-}
-
-static void read_evaluation(struct dependencies *g, struct dependency *node)
-{
-    struct evaluation_record record;
-    struct error e;
-    node->readable = evaluation_read(g->arena, node->row.folder, &record, &e) == STATUS_OK;
-    if (!node->readable)
-        return;
-    node->model_version = record.model_version;
-    if (record.dataset_id)
-        node->inputs[node->n_inputs++] = record.dataset_id;
-}
-
-static void read_study(struct dependencies *g, struct dependency *node)
-{
-    struct study_record record;
-    struct arena a;                    /* its table of trials is not wanted here */
-    struct error e;
-    arena_init(&a, (size_t)512 << 20);
-    node->readable = study_read(&a, node->row.folder, &record, &e) == STATUS_OK;
-    if (node->readable && record.dataset_id)
-        node->inputs[node->n_inputs++] = arena_strdup(g->arena, record.dataset_id);
-    arena_fini(&a);
-}
-
-static void read_node(struct dependencies *g, struct dependency *node)
-{
-    if (strcmp(node->row.kind, "dataset") == 0)
-        read_dataset(g, node);
-    else if (strcmp(node->row.kind, "model") == 0)
-        read_model(g, node);
-    else if (strcmp(node->row.kind, "study") == 0)
-        read_study(g, node);
-    else
-        read_evaluation(g, node);
+    struct json *facts;
+    TRY(artifact_facts(store, g->arena, &node->row, &facts, e));
+    node->readable = facts != NULL;
+    const struct json *inputs = json_get(facts, "inputs");
+    for (size_t i = 0; facts && i < json_count(inputs) && node->n_inputs + 1 < DEPENDENCY_INPUTS_MAX; i++)
+        node->inputs[node->n_inputs++] = arena_strdup(g->arena, json_str(json_at(inputs, i), ""));
+    const char *version = json_str(json_get(facts, "model_version"), NULL);
+    node->model_version = version ? arena_strdup(g->arena, version) : NULL;
+    json_free(facts);
+    return version && !node->model_version ? error_set(e, STATUS_NOMEM, "list of artifacts") : STATUS_OK;
 }
 
 /* "name@3" of an evaluation to the id of that model. */
@@ -109,7 +61,7 @@ enum status dependencies_read(struct store *store, struct arena *a, struct depen
         for (size_t i = 0; i < n; i++) {
             struct dependency *node = &out->nodes[out->n++];
             node->row = rows[i];
-            read_node(out, node);
+            TRY(read_node(store, out, node, e));
             for (size_t k = 0; k < node->n_inputs; k++)
                 if (!node->inputs[k])
                     return error_set(e, STATUS_NOMEM, "list of artifacts");

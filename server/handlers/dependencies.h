@@ -7,7 +7,7 @@
 #include "core/work.h"
 #include "server/store/store.h"
 
-enum { DEPENDENCY_INPUTS_MAX = 2 };
+enum { DEPENDENCY_INPUTS_MAX = 3 };
 
 struct dependency {
     struct artifact_row row;

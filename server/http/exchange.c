@@ -32,7 +32,7 @@ static void reset(struct exchange *x)
     response_clear(&x->r);
     x->state = EXCHANGE_TARGET;
     x->begun = x->complete = false;
-    x->body_max = x->discarded = x->streamed = 0;
+    x->body_max = x->discarded = x->streamed = x->taken = 0;
     x->stream_ended = false;
     x->match = (struct route_match){.index = x->http->options.n_routes};
 }
@@ -157,6 +157,10 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method, const 
     begin(x, method);
     bool taken = guard_headers(x, version, &close) && target_is_ours(x) && find_route(x) && query_is_ours(x) &&
                  size_is_ours(x) && media_is_ours(x);
+    if (taken && x->http->options.taker_of)
+        x->taker = x->http->options.taker_of(x->match.route);
+    if (taken && x->taker)
+        taken = x->taker->begin(x->http->app, &x->q, &x->r);
     x->state = taken ? EXCHANGE_BODY : EXCHANGE_DISCARD;
     if (taken)
         return MHD_YES;
@@ -168,12 +172,26 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method, const 
 
 /* ---- body -------------------------------------------------------------------------------------------------------- */
 
+enum { TAKEN_BYTES_A_SECOND = 64 << 10 };
+
+/* A long body has its time as long as it comes. */
+static bool take_piece(struct exchange *x, const char *data, size_t size)
+{
+    int64_t seconds = x->http->options.request_seconds + (int64_t)(x->taken / TAKEN_BYTES_A_SECOND);
+    x->taken += size;
+    atomic_store(&x->conn->deadline_ns, x->q.arrived_ns + seconds * 1000000000);
+    return x->taker->piece(x->http->app, &x->q, &x->r, data, size);
+}
+
 static enum MHD_Result on_body(struct exchange *x, const char *data, size_t size)
 {
     struct error e;
-    if (x->state == EXCHANGE_BODY && size > x->body_max - x->body.len) {
+    if (x->state == EXCHANGE_BODY && size > x->body_max - x->body.len - x->taken) {
         respond_too_large(&x->q, &x->r, x->body_max);
         x->state = EXCHANGE_DISCARD;
+    } else if (x->state == EXCHANGE_BODY && x->taker) {
+        if (!take_piece(x, data, size))
+            x->state = EXCHANGE_DISCARD;
     } else if (x->state == EXCHANGE_BODY) {
         x->body.max = x->body_max;
         if (buf_append(&x->body, data, size, &e) != STATUS_OK) {
@@ -266,6 +284,9 @@ void exchange_on_completed(void *http, struct MHD_Connection *mhd, void **exchan
     *exchange = NULL;
     if (!x)
         return;
+    if (x->taker)
+        x->taker->end(h->app, &x->q);
+    x->taker = NULL;
     if (x->begun) {
         int64_t ns = time_mono_ns() - x->q.arrived_ns;
         bool sent = why == MHD_REQUEST_TERMINATED_COMPLETED_OK;

@@ -31,6 +31,7 @@ struct request {
     int64_t arrived_ns;                /* monotonic, when the headers were read */
     bool may_wait;                     /* respond_later and respond_stream are open to the handler now */
     const void *memo;                  /* the handler's own, from call to call of one request; NULL at first */
+    void *taking;                      /* likewise, of a body that is taken in pieces; see struct body_taker */
     struct arena arena;                /* freed when the request completes */
     void *connection;                  /* the listener's own */
 };
@@ -47,8 +48,8 @@ struct response {
     int status;                        /* 0 until set */
     const char *content_type;
     struct buf body;
-    int file;                          /* -1, or a file descriptor whose first file_bytes are the body; closed after */
-    uint64_t file_bytes;
+    int file;                          /* -1, or a file descriptor; closed after */
+    uint64_t file_first, file_bytes;   /* which bytes of it are the body */
     bool close;                        /* end the connection behind this response */
     int64_t later_ns;                  /* not 0: no answer yet, see respond_later */
     stream_fn *stream;                 /* not NULL: the body, see respond_stream */
@@ -89,6 +90,9 @@ void respond_stream(struct response *r, const char *content_type, stream_fn *nex
 bool request_if_match(struct request *q, struct response *r, const char *tag) MUST_USE;
 /* An open file of `bytes` bytes as 200; takes the descriptor. */
 void respond_file(struct response *r, int fd, uint64_t bytes, const char *content_type);
+/* The same, or the part of it that a Range header asks for (206; one range of bytes; If-Range is held against the ETag that
+ * respond_unchanged has set), or 416.  Several ranges are answered with the whole, as RFC 9110 allows. */
+void respond_file_range(struct request *q, struct response *r, int fd, uint64_t bytes, const char *content_type);
 /* Sets ETag to the quoted `tag`; true when If-None-Match has it and 304 has been answered. */
 bool respond_unchanged(struct request *q, struct response *r, const char *tag);
 /* application/problem+json (RFC 9457): status from `code`'s row in problem.c.  `problems` may be NULL; `fmt` is the
@@ -135,6 +139,14 @@ void page_link(struct request *q, struct response *r, const struct page *page, c
 
 /* ---- routes ------------------------------------------------------------------------------------------------------ */
 
+/* For bodies that do not fit into memory: begin() when the headers are there, piece() for each that arrives, both false
+ * when they have answered with a problem; then the route's handler, with q->body empty.  end() is called at the end
+ * of the request if begin() was, however it ended.  A body has request_seconds, and a second more for each 64 kB. */
+struct body_taker {
+    bool (*begin)(struct app *app, struct request *q, struct response *r);
+    bool (*piece)(struct app *app, struct request *q, struct response *r, const void *data, size_t n);
+    void (*end)(struct app *app, struct request *q);
+};
 struct route {
     enum http_method method;
     const char *path;                  /* "/api/v1/jobs/{id}:cancel" */
@@ -146,6 +158,7 @@ struct route {
 };
 extern const struct route routes[];
 extern const size_t n_routes;
+const struct body_taker *route_taker(const struct route *route);
 
 /* ---- the listener ------------------------------------------------------------------------------------------------ */
 
@@ -170,6 +183,8 @@ struct http_options {
     const struct route *routes;        /* outlives the listener */
     size_t n_routes;
     struct http_observer observer;     /* its functions may be NULL */
+    /* Who takes the body of a route in pieces; NULL, or when it says NULL: the body is in memory when the handler is called. */
+    const struct body_taker *(*taker_of)(const struct route *route);
 };
 struct http;
 /* ARGUMENT for an address that is not numeric or a bad template, CONFLICT when the port is taken, IO. */

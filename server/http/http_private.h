@@ -36,6 +36,8 @@ struct exchange {
     struct request q;                  /* its arena serves the whole exchange */
     struct response r;
     struct buf body;
+    size_t taken;                      /* bytes that a body_taker has had */
+    const struct body_taker *taker;    /* its begin() was called, its end() not yet; else NULL */
     struct exchange *next_waiting;     /* http.waiting, under http.waiting_lock */
     int64_t wait_until_ns;             /* of what it waits for now */
     size_t streamed;                   /* bytes of r.body that have gone out */

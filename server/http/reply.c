@@ -159,6 +159,77 @@ void respond_json_tagged(struct request *q, struct response *r, struct json *v)
     (void)respond_unchanged(q, r, tag);
 }
 
+/* ---- ranges ------------------------------------------------------------------------------------------------------ */
+
+static bool take_number(const char **at, uint64_t *out)
+{
+    const char *begin = *at;
+    *out = 0;
+    for (; **at >= '0' && **at <= '9' && *at - begin < 18; ++*at)
+        *out = *out * 10 + (uint64_t)(**at - '0');
+    return *at > begin && !(**at >= '0' && **at <= '9');
+}
+
+enum range { RANGE_NONE, RANGE_GOOD, RANGE_BEYOND };
+
+/* "bytes=A-B", "bytes=A-" or "bytes=-N".  Anything else counts as absent. */
+static enum range parse_range(const char *text, uint64_t bytes, uint64_t *first, uint64_t *n)
+{
+    uint64_t last = bytes ? bytes - 1 : 0, count;
+    if (strncasecmp(text, "bytes=", 6) != 0)
+        return RANGE_NONE;
+    text += 6;
+    if (*text == '-') {
+        text++;
+        if (!take_number(&text, &count) || *text)
+            return RANGE_NONE;
+        *first = count < bytes ? bytes - count : 0;
+        *n = bytes - *first;
+        return count > 0 && bytes > 0 ? RANGE_GOOD : RANGE_BEYOND;
+    }
+    if (!take_number(&text, first) || *text++ != '-')
+        return RANGE_NONE;
+    if (*text && (!take_number(&text, &last) || *text || last < *first))
+        return RANGE_NONE;
+    if (*first >= bytes)
+        return RANGE_BEYOND;
+    last = last < bytes ? last : bytes - 1;
+    *n = last - *first + 1;
+    return RANGE_GOOD;
+}
+
+static const char *header_set(const struct response *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_headers; i++)
+        if (strcasecmp(r->headers[i].name, name) == 0)
+            return r->headers[i].value;
+    return NULL;
+}
+
+void respond_file_range(struct request *q, struct response *r, int fd, uint64_t bytes, const char *content_type)
+{
+    const char *range = request_header(q, MHD_HTTP_HEADER_RANGE), *only = request_header(q, MHD_HTTP_HEADER_IF_RANGE);
+    const char *tag = header_set(r, MHD_HTTP_HEADER_ETAG);
+    uint64_t first = 0, n = bytes;
+    enum range wanted = range && (!only || (tag && strcmp(only, tag) == 0)) ? parse_range(range, bytes, &first, &n)
+                                                                             : RANGE_NONE;
+    response_header(r, MHD_HTTP_HEADER_ACCEPT_RANGES, "bytes");
+    if (wanted == RANGE_BEYOND) {
+        close(fd);
+        response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE, arena_printf(&q->arena, "bytes */%llu", (unsigned long long)bytes));
+        respond_problem(q, r, "range_not_satisfiable", NULL, "The file has %llu bytes.", (unsigned long long)bytes);
+        return;
+    }
+    respond_file(r, fd, n, content_type);
+    if (wanted != RANGE_GOOD)
+        return;
+    r->status = 206;
+    r->file_first = first;
+    response_header(r, MHD_HTTP_HEADER_CONTENT_RANGE,
+                    arena_printf(&q->arena, "bytes %llu-%llu/%llu", (unsigned long long)first,
+                                 (unsigned long long)(first + n - 1), (unsigned long long)bytes));
+}
+
 /* ---- sending ----------------------------------------------------------------------------------------------------- */
 
 enum { STREAM_BLOCK = 16 << 10, STREAM_STEPS_MAX = 16 };
@@ -204,7 +275,7 @@ static struct MHD_Response *make_response(struct exchange *x)
         return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, stream_read, x, NULL);
     if (r->file < 0)
         return MHD_create_response_from_buffer(r->body.len, r->body.data, MHD_RESPMEM_PERSISTENT);
-    struct MHD_Response *m = MHD_create_response_from_fd64(r->file_bytes, r->file);
+    struct MHD_Response *m = MHD_create_response_from_fd_at_offset64(r->file_bytes, r->file, r->file_first);
     if (m)
         r->file = -1;                                  /* the library closes it */
     return m;

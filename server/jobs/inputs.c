@@ -3,6 +3,7 @@
  * From what a spec says to files that may be read: nothing outside the data roots, whatever links and dots it is made
  * of, and no word on whether something outside exists.  URLs are for core/source.h to judge. */
 #include "server/jobs/engine.h"
+#include "server/store/data.h"
 
 #include <errno.h>
 #include <glob.h>
@@ -195,6 +196,25 @@ static bool is_url(const char *given)
 {
     const char *colon = strstr(given, "://");
     return colon && colon > given && strcspn(given, "/") > (size_t)(colon - given) && strncmp(given, "file://", 7) != 0;
+}
+
+enum status input_resolve_upload(struct store *store, struct arena *a, const char *given, struct field_list *paths,
+                                 struct error *e)
+{
+    struct upload_row row;
+    const char **one = ARENA_NEW(a, const char *, 1);
+    *paths = (struct field_list){NULL, 0};
+    if (!one)
+        return error_set(e, STATUS_NOMEM, "no memory for a path");
+    TRY(store_upload_get(store, a, given + strlen(INPUT_UPLOAD), &row, e));
+    if (!row.sha256)
+        return error_set(e, STATUS_CONFLICT, "upload %.80s is not complete: %lld bytes are there", row.name,
+                         (long long)row.received);
+    *one = arena_printf(a, "%s/uploads/%s", store_folder(store), row.sha256);
+    if (!*one)
+        return error_set(e, STATUS_NOMEM, "no memory for a path");
+    *paths = (struct field_list){one, 1};
+    return STATUS_OK;
 }
 
 enum status input_resolve(const char *const *roots, size_t n_roots, struct arena *a, const char *given,

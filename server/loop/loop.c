@@ -8,6 +8,8 @@
 #include <string.h>
 #include <uv.h>
 
+enum { WATCHED_MAX = 32, SOON_MS = 200 };
+
 struct loop {
     uv_loop_t uv;
     uv_signal_t term, interrupt;
@@ -15,6 +17,10 @@ struct loop {
     uint64_t grace_ms;
     void (*drain)(void *ctx);
     void *ctx;
+    const struct loop_watch *watch;
+    uv_timer_t look;
+    uv_fs_event_t changes[WATCHED_MAX];
+    size_t n_changes;
 };
 
 void loop_ignore_sigpipe(void)
@@ -22,11 +28,59 @@ void loop_ignore_sigpipe(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+static void watch_stop(struct loop *l);
+
 static void close_all(struct loop *l)
 {
+    watch_stop(l);
     uv_close((uv_handle_t *)&l->term, NULL);
     uv_close((uv_handle_t *)&l->interrupt, NULL);
     uv_close((uv_handle_t *)&l->grace, NULL);
+}
+
+/* ---- watched folders --------------------------------------------------------------------------------------------- */
+
+static void on_look(uv_timer_t *timer)
+{
+    struct loop *l = timer->data;
+    l->watch->look(l->watch->ctx);
+    uv_timer_start(&l->look, on_look, l->watch->every_ms, 0);
+}
+
+/* Soon, but once for many changes. */
+static void on_change(uv_fs_event_t *handle, const char *name, int events, int status)
+{
+    struct loop *l = handle->data;
+    (void)name, (void)events, (void)status;
+    if (uv_timer_get_due_in(&l->look) > SOON_MS)
+        uv_timer_start(&l->look, on_look, SOON_MS, 0);
+}
+
+static void watch_start(struct loop *l)
+{
+    uv_timer_init(&l->uv, &l->look);
+    l->look.data = l;
+    if (!l->watch)
+        return;
+    for (size_t i = 0; i < l->watch->n_folders && i < WATCHED_MAX; i++) {
+        uv_fs_event_t *changes = &l->changes[l->n_changes++];
+        uv_fs_event_init(&l->uv, changes);
+        changes->data = l;
+        int rc = uv_fs_event_start(changes, on_change, l->watch->folders[i], 0);
+        if (rc != 0)
+            log_line(LOG_INFO, "folder %s: changes are not told (%s); it is looked at every %llu ms", l->watch->folders[i],
+                     uv_strerror(rc), (unsigned long long)l->watch->every_ms);
+    }
+    uv_timer_start(&l->look, on_look, 0, 0);
+}
+
+static void watch_stop(struct loop *l)
+{
+    if (uv_is_closing((uv_handle_t *)&l->look))
+        return;
+    uv_close((uv_handle_t *)&l->look, NULL);
+    for (size_t i = 0; i < l->n_changes; i++)
+        uv_close((uv_handle_t *)&l->changes[i], NULL);
 }
 
 static void on_grace_over(uv_timer_t *timer)
@@ -40,6 +94,7 @@ static void on_signal(uv_signal_t *handle, int number)
     log_line(LOG_INFO, "%s: draining; a second signal ends at once", number == SIGTERM ? "SIGTERM" : "SIGINT");
     uv_signal_stop(&l->term);
     uv_signal_stop(&l->interrupt);
+    watch_stop(l);
     signal(SIGTERM, SIG_DFL);
     signal(SIGINT, SIG_DFL);
     l->drain(l->ctx);
@@ -51,9 +106,10 @@ static enum status uv_error(int code, const char *what, struct error *e)
     return error_set(e, STATUS_IO, "%s: %s", what, uv_strerror(code));
 }
 
-enum status loop_run(double grace_seconds, void (*drain)(void *ctx), void *ctx, struct error *e)
+enum status loop_run(double grace_seconds, void (*drain)(void *ctx), void *ctx, const struct loop_watch *watch,
+                     struct error *e)
 {
-    struct loop l = {.drain = drain, .ctx = ctx, .grace_ms = (uint64_t)(grace_seconds * 1000)};
+    struct loop l = {.drain = drain, .ctx = ctx, .grace_ms = (uint64_t)(grace_seconds * 1000), .watch = watch};
     int rc = uv_loop_init(&l.uv);
     if (rc != 0)
         return uv_error(rc, "event loop", e);
@@ -62,6 +118,7 @@ enum status loop_run(double grace_seconds, void (*drain)(void *ctx), void *ctx, 
     uv_signal_init(&l.uv, &l.interrupt);
     uv_timer_init(&l.uv, &l.grace);
     l.term.data = l.interrupt.data = l.grace.data = &l;
+    watch_start(&l);
     rc = uv_signal_start(&l.term, on_signal, SIGTERM);
     if (rc == 0)
         rc = uv_signal_start(&l.interrupt, on_signal, SIGINT);
