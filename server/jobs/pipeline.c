@@ -78,6 +78,25 @@ static bool is_reference(const struct references *r, const char *pointer)
     return false;
 }
 
+/* The kind's own check of a spec that decodes as it stands, all its references being texts.  What it says of a reference,
+ * or of no member in particular, does not count: the value is not there yet. */
+static enum status check_own(struct pipeline *p, const struct step *s, const void *decoded, const struct references *r,
+                             const char *where, struct error *e)
+{
+    char pointer[160];
+    struct error why;
+    enum status st = s->kind->validate ? s->kind->validate(decoded, &why) : STATUS_OK;
+    const char *colon = st != STATUS_OK && why.text[0] == '/' ? strstr(why.text, ": ") : NULL;
+    if (st == STATUS_NOMEM)
+        return error_set(e, st, "%s", why.text);
+    if (!colon || (size_t)snprintf(pointer, sizeof pointer, "%s%.*s", where, (int)(colon - why.text), why.text) >=
+                      sizeof pointer)
+        return STATUS_OK;
+    if (!is_reference(r, pointer))
+        json_problem_add(p->problems, pointer, "invalid", "%s", colon + 2);
+    return STATUS_OK;
+}
+
 /* A spec with references is decoded as it stands, and what is wrong at a reference does not count. */
 static enum status check_with_references(struct pipeline *p, struct step *s, const struct json *spec,
                                          const struct references *r, const char *where, struct error *e)
@@ -92,6 +111,8 @@ static enum status check_with_references(struct pipeline *p, struct step *s, con
     for (size_t i = 0; i < found->n; i++)
         if (!is_reference(r, found->items[i].pointer))
             json_problem_add(p->problems, found->items[i].pointer, found->items[i].code, "%s", found->items[i].detail);
+    if (st == STATUS_OK)
+        TRY(check_own(p, s, decoded, r, where, e));
     TRY(json_text(p->a, spec, &s->job.spec, e));
     sha256_hex(s->job.spec, strlen(s->job.spec), s->sha256);
     return STATUS_OK;

@@ -39,6 +39,9 @@ code=$(curl -s -o "$folder/answer" -w '%{http_code}' -d '{"kind":"tune","spec":{
 expect "all mistakes at once" "$code $(jq -c '[.errors[].pointer]' "$folder/answer")" '422 ["/spec/space/batchsize","/spec/space/epochs","/spec/space/hidden/1","/spec/space/learning_rate/0"]'
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' -d '{"kind":"tune","spec":{"dataset":"ds_x","space":{"hidden/0":[5,5000]}}}' "$server/api/v1/jobs")
 expect "what only the whole can say" "$code $(jq -r '.errors[0].pointer' "$folder/answer")" "422 /spec/space/hidden~10"
+jq '.steps[2].spec.space = {"hidden/0": [5, 5000]}' deploy/examples/tune_pipeline.json > "$folder/wrong.json"
+code=$(curl -s -o "$folder/answer" -w '%{http_code}' -d @"$folder/wrong.json" "$server/api/v1/pipelines")
+expect "also in a step that refers to others" "$code $(jq -r '.errors[0].pointer' "$folder/answer")" "422 /steps/2/spec/space/hidden~10"
 expect "the published grid is accepted" "$(curl -s -d @deploy/examples/grid_published.json "$server/api/v1/jobs?dry_run=true" | jq -c '.spec.space | [.[] | length]')" "[3,3,3,3,3]"
 
 # ---- kill -9 in the middle --------------------------------------------------------------------------------------------------
