@@ -98,6 +98,27 @@ static enum status say_export(const struct artifact_row *row, struct arena *a, s
     return STATUS_OK;
 }
 
+static enum status say_study(const struct artifact_row *row, struct arena *a, struct json *v, struct error *e)
+{
+    struct study_record x;
+    struct arena own;                  /* its table of trials is not wanted here */
+    (void)a;
+    arena_init(&own, (size_t)512 << 20);
+    enum status s = study_read(&own, row->folder, &x, e);
+    if (s == STATUS_OK) {
+        add_input(v, x.dataset_id);
+        json_set(v, "dataset_id", json_new_string(x.dataset_id));
+        json_set(v, "estimator", json_new_string(x.model));
+        json_set(v, "search", json_new_string(x.search));
+        json_set(v, "n_trials", json_new_i64(x.n_trials));
+        json_set(v, "folds", json_new_i64(x.folds));
+        json_set(v, "best_trial", json_new_i64(x.best_trial));
+        json_set(v, "best_value", json_new_f64(x.best_value));
+    }
+    arena_fini(&own);
+    return s;
+}
+
 static const struct {
     const char *kind, *file;           /* without this file the artifact is not readable */
     enum status (*say)(const struct artifact_row *row, struct arena *a, struct json *v, struct error *e);
@@ -106,6 +127,7 @@ static const struct {
     {"model", MODEL_FILE, say_model},
     {"evaluation", EVALUATION_FILE, say_evaluation},
     {"export", EXPORT_FILE, say_export},
+    {"study", STUDY_FILE, say_study},
 };
 
 static enum status read_facts(struct store *s, struct arena *a, const struct artifact_row *row, size_t kind,
