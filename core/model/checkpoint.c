@@ -97,6 +97,9 @@ static enum status restore(struct trainer *t, struct arena *a, struct span bytes
     TRY(field_validate(checkpoint_fields, &found, "", e));
     if (strcmp(found.fit, fit) != 0)
         return error_set(e, STATUS_CONFLICT, "it belongs to other data or parameters");
+    if (found.state.best_epoch > found.state.epochs_done || (found.state.best_epoch > 0 && !t->trees && !t->best))
+        return error_set(e, STATUS_FORMAT, "epoch %lld is the best of %lld", (long long)found.state.best_epoch,
+                         (long long)found.state.epochs_done);
     if (t->trees)
         return restore_trees(t, &c, &found.state, e);
     if (c.n_floats != t->n_state)

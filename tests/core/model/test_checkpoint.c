@@ -192,6 +192,27 @@ static void test_each_failing_allocation_is_reported(void **state)
     toy_fini(&t);
 }
 
+/* Its text says that an epoch was kept which this fit never keeps. */
+static void test_a_best_epoch_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    struct toy t;
+    struct error e;
+    toy_init(&t, 300, 3);
+    struct trainer *trainer = toy_trainer(&t);
+    toy_epochs(trainer, 1);
+    struct buf saved = checkpoint_of(trainer);
+    char *at = memmem(saved.data, saved.len, "best_epoch = 0", 14);
+    assert_non_null(at);
+    at[13] = '1';
+    toy_seal(saved.data, saved.len);
+    assert_status(trainer_restore(trainer, span_of(&saved), &e), STATUS_FORMAT, &e);
+    assert_contains(e.text, "is the best of");
+    trainer_destroy(trainer);
+    buf_fini(&saved);
+    toy_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_a_checkpoint_of_other_data_or_parameters_is_refused),
         cmocka_unit_test(test_damaged_checkpoints_are_refused_and_change_nothing),
         cmocka_unit_test(test_each_failing_allocation_is_reported),
+        cmocka_unit_test(test_a_best_epoch_that_cannot_be_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
