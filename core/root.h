@@ -76,8 +76,8 @@ enum status root_read(struct root_tree *t, const struct root_branch *b, int64_t 
                       struct root_column *out, struct error *e) MUST_USE;
 /* Several branches at once, out[i] for b[i]: parts of the same stored branch (see is_part) are picked from each of its
  * baskets while that is unpacked, not one after the other. */
-enum status root_read_together(struct root_tree *t, const struct root_branch *const *b, size_t n_branches, int64_t first,
-                               int64_t n, struct root_column *out, struct error *e) MUST_USE;
+enum status root_read_together(struct root_tree *t, const struct root_branch *const *b, size_t n_branches,
+                               int64_t first, int64_t n, struct root_column *out, struct error *e) MUST_USE;
 /* Entry number at which the cluster (basket boundary of most branches) holding `entry` ends: good batch borders. */
 int64_t root_tree_cluster_end(const struct root_tree *t, int64_t entry);
 

@@ -78,8 +78,8 @@ BEGIN {
     library("^uv[.]h$", "^server/(loop/|main[.]c$)")
     library("^cmocka[.]h$", "^tests/")
     system_headers = "^((sys|netinet|arpa|net|linux|sanitizer)/[a-z0-9_]+|assert|ctype|dirent|dlfcn|errno|fcntl|fenv|" \
-        "float|getopt|glob|grp|[a-z]mmintrin|inttypes|limits|locale|math|netdb|poll|pthread|pwd|sched|semaphore|setjmp|" \
-        "signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|syslog|termios|time|" \
+        "float|getopt|glob|grp|[a-z]mmintrin|inttypes|limits|locale|malloc|math|netdb|poll|pthread|pwd|sched|semaphore|" \
+        "setjmp|signal|spawn|stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|syslog|termios|time|" \
         "unistd)[.]h$"
 }
 

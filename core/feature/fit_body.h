@@ -8,7 +8,11 @@ FIT_TARGET static void FIT_NAME(struct scaler_fit *fit, const float *rows19, siz
     typedef double vec __attribute__((vector_size(FIT_LANES * sizeof(double))));
     typedef int64_t bits __attribute__((vector_size(FIT_LANES * sizeof(int64_t))));
     typedef float narrow __attribute__((vector_size(FIT_LANES * sizeof(float))));
-    enum { VECTORS = FIT_PADDED / FIT_LANES, WHOLE = PARTICLE_COLUMNS / FIT_LANES, REST = PARTICLE_COLUMNS % FIT_LANES };
+    enum {
+        VECTORS = FIT_PADDED / FIT_LANES,
+        WHOLE = PARTICLE_COLUMNS / FIT_LANES,
+        REST = PARTICLE_COLUMNS % FIT_LANES
+    };
     struct padded p;
     pad_fit(fit, &p);
     vec mean[VECTORS], m2[VECTORS], min[VECTORS], max[VECTORS];

@@ -70,8 +70,9 @@ static enum status error_of(int error, const char *doing, struct error *e)
     return error_set(e, s, "%s: %s", doing, strerror(error));
 }
 
-/* Every address of the host is one that may be connected to; with probe_ms, one of them answers within that time.  XRootD resolves the name again, so that a name server
- * which changes its mind is not caught here: root:// hosts are best named one by one. */
+/* Every address of the host is one that may be connected to; with probe_ms, one of them answers within that time.
+ * XRootD resolves the name again, so that a name server which changes its mind is not caught here: root:// hosts are
+ * best named one by one. */
 static enum status check_addresses(const struct remote_url *u, const struct policy_grant *grant, int64_t probe_ms,
                                    struct error *e)
 {

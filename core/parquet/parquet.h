@@ -1,8 +1,8 @@
 /* core/parquet/parquet.h
  *
  * A Parquet writer and reader of our own for flat columns, lists, and lists of lists.  It knows no physics: a schema
- * describes the columns.  Format: parquet-format 2.x (Thrift compact footer, data pages v1 and v2; values are written PLAIN or
- * through a dictionary, and read in every encoding of the format).  The reader takes untrusted bytes; each size is checked against the bytes
+ * describes the columns.  Format: parquet-format 2.x (Thrift compact footer, data pages v1 and v2; values are written
+ * PLAIN or through a dictionary, and read in every encoding of the format).  The reader takes untrusted bytes; each size is checked against the bytes
  * left and against stated maxima.
  * A writer or reader is used by one thread at a time; several readers may share a source. */
 #ifndef DLT_CORE_PARQUET_H

@@ -254,8 +254,8 @@ static enum status read_baskets(struct reading *g, size_t n_readings, int64_t fi
 
 enum { TOGETHER_MAX = 64 };
 
-enum status root_read_together(struct root_tree *t, const struct root_branch *const *b, size_t n_branches, int64_t first,
-                               int64_t n, struct root_column *out, struct error *e)
+enum status root_read_together(struct root_tree *t, const struct root_branch *const *b, size_t n_branches,
+                               int64_t first, int64_t n, struct root_column *out, struct error *e)
 {
     struct reading g[TOGETHER_MAX];
     enum status s = STATUS_OK;

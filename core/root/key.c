@@ -178,8 +178,8 @@ static enum status walk_directory(struct walk *w, uint64_t at, const char *prefi
         return error_set(e, STATUS_FORMAT, "directories more than %d deep", DEPTH_MAX);
     TRY(read_directory(w->f, at, &d, e));
     if (d.seek_keys == 0 && depth == 0)    /* what its writer saved so far would be fewer events than it made */
-        return error_set(e, STATUS_FORMAT, "it was not closed, so that it has no list of keys: it is still being written, "
-                         "or its writer was stopped");
+        return error_set(e, STATUS_FORMAT, "it was not closed, so that it has no list of keys: it is still being "
+                         "written, or its writer was stopped");
     if (d.seek_keys == 0) /* a directory that was never written to */
         return STATUS_OK;
     TRY(remember(w, d.seek_keys, &is_new, e));

@@ -113,8 +113,8 @@ static enum status order_bucket(struct bucket *b, const struct assignment *a, in
 }
 
 /* Gives the events of a bucket the weights that they have in the dataset. */
-static enum status weigh(const struct manifest *events, const struct assignment *a, bool test, struct feature_rows *rows,
-                         struct error *e)
+static enum status weigh(const struct manifest *events, const struct assignment *a, bool test,
+                         struct feature_rows *rows, struct error *e)
 {
     double factors[METRICS_CLASSES_MAX];
     TRY(weight_factors(events, a, test, factors, e));

@@ -166,8 +166,8 @@ static inline void repeat_finish(struct repeat_file *f, struct buf *head, size_t
     object_end(&s.tree, tree);
     uint16_t key_bytes = key_length("TTree", "Delphes", "", f->big), own = key_length("TFile", "t.root", "", f->big);
     uint64_t tree_at = f->at;
-    put_key(&record, "TTree", "Delphes", "", key_bytes + (uint32_t)s.tree.len, (uint32_t)s.tree.len, key_bytes, 1, f->at,
-            f->big);
+    put_key(&record, "TTree", "Delphes", "", key_bytes + (uint32_t)s.tree.len, (uint32_t)s.tree.len, key_bytes, 1,
+            f->at, f->big);
     put(&record, s.tree.data, s.tree.len);
     repeat_write(f, record.data, record.len);
     uint64_t keys_at = f->at;
