@@ -18,6 +18,7 @@ struct config {
     int64_t http_threads, workers, threads;        /* 0 in the input: chosen from the cores; never 0 after loading */
     int64_t connection_limit, request_seconds, idle_seconds;
     double drain_grace_seconds, drain_seconds;
+    int64_t keep_completed_days, keep_discarded_days, keep_metrics_days, keep_work_days;
     int log_level;                     /* enum log_level */
     const char *port_file;
     struct field_list allowed_host;    /* const char * */

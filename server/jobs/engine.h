@@ -68,6 +68,7 @@ struct jobs {
     const char **source_hosts, *source_setting;   /* of source_policy_set, for children */
     size_t n_source_hosts;
     int64_t retry_base_us, cancel_deadline_us;
+    struct jobs_retention retention;
     char boot[40];
     atomic_uint_fast64_t n_tokens;
     atomic_int_fast64_t transitions[JOB_STATES];
@@ -103,6 +104,10 @@ void engine_work_dir(const struct jobs *j, const char *job_id, char out[4096]);
 /* ---- admin_kinds.c: kinds that are not posted to /jobs */
 extern const struct job_kind bulk_kind, backup_kind;
 extern const struct job_kind *const admin_kinds[];             /* NULL-terminated */
+
+/* ---- retention.c */
+enum status retention_run(struct jobs *j, int64_t now_us, struct error *e) MUST_USE;
+void retention_tick(struct jobs *j, int64_t *next_ns);
 
 /* ---- ticker.c: the thread of the clock; its argument is the struct jobs */
 void *engine_tick(void *jobs);

@@ -11,6 +11,13 @@
 
 struct jobs;
 
+/* How many days things are kept; 0: for ever. */
+struct jobs_retention {
+    int64_t completed_days, discarded_days;        /* jobs; discarded: cancelled ones too */
+    int64_t metrics_days;                          /* single points of a final job's series; then 500 a key */
+    int64_t work_days;                             /* work folders of discarded jobs */
+};
+
 struct jobs_options {
     const char *data_dir;
     const char *const *data_roots;     /* folders that job inputs may come from */
@@ -23,6 +30,7 @@ struct jobs_options {
     size_t n_source_hosts;
     const char *source_setting;
     int64_t retry_base_us;             /* first backoff; 0: 15 s */
+    struct jobs_retention retention;
     int64_t cancel_deadline_us;        /* how long a cancelled job may take to stop before it is fenced off; 0: 30 s */
 };
 

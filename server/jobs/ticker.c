@@ -75,7 +75,7 @@ static void enforce_deadline(struct jobs *j, struct worker *w)
 void *engine_tick(void *jobs)
 {
     struct jobs *j = jobs;
-    int64_t renewed_ns = time_mono_ns();
+    int64_t renewed_ns = time_mono_ns(), retention_ns = 0;
     struct error e;
     while (!engine_pause(j, TICK_MS)) {
         bool renew = time_mono_ns() - renewed_ns >= RENEW_LEASE_MS * 1000000LL;
@@ -86,6 +86,7 @@ void *engine_tick(void *jobs)
             enforce_timeout(&j->workers[i]);
             enforce_deadline(j, &j->workers[i]);
         }
+        retention_tick(j, &retention_ns);
     }
     return NULL;
 }

@@ -125,6 +125,22 @@ enum status store_job_cancelled(struct store *s, const char *id, const char *tok
 enum status store_job_cancelled_forced(struct store *s, const char *id, const char *token, const char *error,
                                        const char *upstream_error, struct error *e) MUST_USE;
 
+/* ---- retention: a hundred jobs at a time ------------------------------------------------------------------------------ */
+
+/* Final jobs that ended before these times, and that no unfinished job needs, are deleted; *rows are what they were. */
+struct job_retention { int64_t completed_before_us, discarded_before_us; };
+enum status store_jobs_forget(struct store *s, struct arena *a, const struct job_retention *r, struct job_row **rows,
+                              size_t *n, struct error *e) MUST_USE;
+enum status store_jobs_with_old_metrics(struct store *s, struct arena *a, int64_t before_us, struct job_row **rows,
+                                        size_t *n, struct error *e) MUST_USE;
+/* The job's metrics from now on, once and for all. */
+enum status store_job_metrics_replace(struct store *s, const char *id, const struct job_metric *points, size_t n,
+                                      struct error *e) MUST_USE;
+/* Discarded jobs that still have units or a checkpoint, for a retry that has not come. */
+enum status store_jobs_with_old_work(struct store *s, struct arena *a, int64_t before_us, struct job_row **rows, size_t *n,
+                                     struct error *e) MUST_USE;
+enum status store_job_work_forget(struct store *s, const char *id, struct error *e) MUST_USE;
+
 /* ---- from outside --------------------------------------------------------------------------------------------------- */
 
 /* running becomes cancelling, what waits becomes cancelled (with its dependents).  *state is what it then is, *changed

@@ -225,6 +225,36 @@ static void test_a_backup_is_a_store_that_opens(void **state)
     store_close(copy);
 }
 
+static void test_what_is_old_is_forgotten_and_what_is_needed_is_not(void **state)
+{
+    struct fixture *f = *state;
+    struct jobs_options o = options_of(f, 1);
+    const int64_t day_us = 86400 * 1000000LL;
+    struct job_row row;
+    struct job_metric *points;
+    size_t n;
+    o.retention = (struct jobs_retention){.completed_days = 30, .discarded_days = 90, .metrics_days = 7, .work_days = 7};
+    OK(jobs_start(f->s, &o, &f->j, &f->e));
+    const char *done = submit(f, "{\"kind\":\"sum\",\"spec\":{\"units\":700}}");
+    const char *failed = submit(f, "{\"kind\":\"sum\",\"spec\":{\"units\":2,\"fail_unit\":1,\"fails_with\":\"format\"}}");
+    wait_for(f, done, JOB_COMPLETED);
+    wait_for(f, failed, JOB_DISCARDED);
+    assert_true(exists(work_dir_of(failed, f)));
+    OK(retention_run(f->j, time_unix_us() + 6 * day_us, &f->e));
+    OK(store_job_metrics(f->s, &f->a, done, NULL, &points, &n, &f->e));
+    assert_int_equal(n, 700);
+    OK(retention_run(f->j, time_unix_us() + 8 * day_us, &f->e));
+    OK(store_job_metrics(f->s, &f->a, done, NULL, &points, &n, &f->e));
+    assert_true(n >= 400 && n <= 500 && points[n - 1].step == 699);
+    assert_false(exists(work_dir_of(failed, f)));
+    OK(jobs_get(f->j, &f->a, done, &row, &f->e));
+    OK(retention_run(f->j, time_unix_us() + 31 * day_us, &f->e));
+    IS(jobs_get(f->j, &f->a, done, &row, &f->e), STATUS_NOTFOUND);
+    OK(jobs_get(f->j, &f->a, failed, &row, &f->e));
+    OK(retention_run(f->j, time_unix_us() + 91 * day_us, &f->e));
+    IS(jobs_get(f->j, &f->a, failed, &row, &f->e), STATUS_NOTFOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +267,7 @@ int main(void)
         TEST(test_an_attempt_beyond_its_time_is_stopped_and_says_so),
         TEST(test_many_jobs_are_cancelled_and_deleted_by_a_filter),
         TEST(test_a_backup_is_a_store_that_opens),
+        TEST(test_what_is_old_is_forgotten_and_what_is_needed_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
