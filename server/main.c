@@ -6,6 +6,7 @@
 
 #include "core/source.h"
 #include "server/drop/drop.h"
+#include "server/json/document.h"
 #include "server/loop/loop.h"
 
 #include <errno.h>
@@ -81,6 +82,7 @@ static enum status start_jobs(struct app *app, struct error *e)
         .workers = (size_t)c->workers,
         .threads_per_job = (size_t)c->threads,
         .child_kinds = jobs_untrusted_kinds,
+        .retention = {c->keep_completed_days, c->keep_discarded_days, c->keep_metrics_days, c->keep_work_days},
         .source_hosts = c->source_host.items,
         .n_source_hosts = c->source_host.n_items,
         .source_setting = SOURCE_SETTING,
@@ -221,6 +223,7 @@ int main(int argc, char **argv)
     struct config config;
     enum config_action action = CONFIG_RUN;
     struct error e;
+    sandbox_init(argc, argv, sandboxed_tasks);
     if (jobs_is_child(argc, argv))
         return jobs_child_main(argc, argv, NULL);
     loop_ignore_sigpipe();

@@ -8,20 +8,23 @@
 #include <string.h>
 
 static const char *data_dir, *format_name, *layout_name, *what_name, *compression_name, *out_folder;
-static bool sequences;
+static bool sequences, with_scaler;
 
 static const struct cli_option options[] = {
-    {"--format", "NAME", "parquet, tfrecord, npy or csv", &format_name, NULL},
+    {"--format", "NAME", "parquet, tfrecord, npy or csv; of a model onnx", &format_name, NULL},
     {"--layout", "NAME", "published (default), flat or features", &layout_name, NULL},
     {"--what", "NAME", "hlf (default), sequence or both", &what_name, NULL},
     {"--sequences", NULL, "the same as --what both", NULL, &sequences},
     {"--compression", "NAME", "of Parquet: snappy (default), none, gzip or zstd", &compression_name, NULL},
-    {"--out", "DIR", "a new folder; it appears when it is complete", &out_folder, NULL},
-    {"--data-dir", "DIR", "where the dataset is", &data_dir, NULL},
+    {"--with-scaler", NULL, "onnx: features come as measured, the scaler is in the graph", NULL, &with_scaler},
+    {"--out", "DIR", "a new folder, onnx: a file; it appears when it is complete", &out_folder, NULL},
+    {"--data-dir", "DIR", "where the dataset or model is", &data_dir, NULL},
 };
 static const struct cli_usage usage = {
-    "export", "DATASET --format NAME --out DIR --data-dir DIR",
-    "Writes a features dataset as HLF_input, GRU_input and encoded_label: Parquet, TFRecord, NumPy; or as a table.",
+    "export", "DATASET --format NAME --out DIR --data-dir DIR\n"
+    "       dltrigger export MODEL[@VERSION] --format onnx [--with-scaler] --out FILE --data-dir DIR",
+    "Writes a features dataset as HLF_input, GRU_input and encoded_label: Parquet, TFRecord, NumPy; or as a table.\n"
+    "Writes a model (without --data-dir: a model file) as ONNX.",
     options, ARRAY_LEN(options)};
 
 static enum status export_dataset(const char *id, const struct export_options *o, struct error *e)
@@ -54,6 +57,11 @@ int cli_export(int argc, char **argv)
     int status = cli_parse(&usage, argc, argv, &id, 1);
     if (status != CLI_GO_ON)
         return status;
+    if (format_name && strcmp(format_name, "onnx") == 0) {
+        if (!out_folder)
+            return cli_misused(&usage, "--out is needed");
+        return cli_export_model(id, data_dir, with_scaler, out_folder, &e) == STATUS_OK ? CLI_DONE : cli_failed("export", &e);
+    }
     if (!format_name || !out_folder || !data_dir)
         return cli_misused(&usage, "--format, --out and --data-dir are needed");
     const struct export_options o = {choice(format_name, export_format_names), choice(layout_name, export_layout_names),

@@ -5,14 +5,13 @@
 #include "server/cli/cli.h"
 #include "server/cli/input.h"
 #include "core/dataset.h"
-#include "core/model.h"
+#include "core/interchange.h"
 #include "server/json/json.h"
 
 #include <string.h>
 #include <sys/stat.h>
 
 #define TEXT_MAX ((size_t)512 << 20)
-static const char model_magic[8] = {'D', 'L', 'T', 'M', 'O', 'D', 'E', 'L'};
 
 /* Takes v. */
 static enum status put_json(struct buf *out, struct json *v, struct error *e)
@@ -77,14 +76,52 @@ static enum status model_text(const struct model *m, struct buf *out, struct err
                       h->build_id ? h->build_id : "-");
 }
 
+static enum status layers_text(const struct model_header *h, struct buf *out, struct error *e)
+{
+    const struct layer_spec *layer = h->params.layers.items;
+    for (size_t i = 0; i < h->params.layers.n_items; i++) {
+        const char *const *input = layer[i].inputs.items;
+        TRY(buf_printf(out, e, "%s  %-22s %-12s", i ? "" : "layers\n", layer[i].name, layer_kind_names[layer[i].kind]));
+        if (layer[i].units > 0)
+            TRY(buf_printf(out, e, " %lld", (long long)layer[i].units));
+        for (size_t j = 0; j < layer[i].inputs.n_items; j++)
+            TRY(buf_printf(out, e, "%s%s", j ? ", " : "  of ", input[j]));
+        TRY(buf_printf(out, e, "\n"));
+    }
+    return STATUS_OK;
+}
+
+/* Other people's files are parsed in a child.  A Keras file names neither recipe nor classes: those shown are defaults. */
+static enum status load_any(const char *path, enum model_format *format, struct model **out, struct error *e)
+{
+    struct buf bytes;
+    buf_init(&bytes, (size_t)1 << 30);
+    enum status s = cli_read(path, &bytes, e);
+    struct span file = {bytes.data, bytes.len};
+    const char *slash = strrchr(path, '/');
+    if (s == STATUS_OK) {
+        *format = model_format_of(file);
+        s = model_import(&(struct model_import){.unnamed = true}, file, slash ? slash + 1 : path, out, e);
+    }
+    buf_fini(&bytes);
+    return s;
+}
+
 static enum status inspect_model(const char *path, bool json, struct buf *out, struct error *e)
 {
+    enum model_format format = MODEL_FORMAT_UNKNOWN;
     struct model *m;
-    TRY(model_load(path, &m, e));
+    TRY(load_any(path, &format, &m, e));
     struct json *v = json ? json_encode_fields(model_header_fields, model_header(m)) : NULL;
-    if (v)
+    if (v) {
         (void)json_set(v, "sha256", json_new_string(model_sha256(m)));
-    enum status s = json ? put_json(out, v, e) : model_text(m, out, e);
+        (void)json_set(v, "format", json_new_string(model_format_names[format]));
+    }
+    enum status s = json ? put_json(out, v, e) : buf_printf(out, e, "format     %s\n", model_format_names[format]);
+    if (s == STATUS_OK && !json)
+        s = model_text(m, out, e);
+    if (s == STATUS_OK && !json)
+        s = layers_text(model_header(m), out, e);
     model_release(m);
     return s;
 }
@@ -121,13 +158,13 @@ static enum status inspect_root(struct source *source, bool json, struct buf *ou
 static enum status inspect_file(const char *url, bool json, struct buf *out, struct error *unreadable, struct error *e)
 {
     struct source *source;
-    char first[sizeof model_magic];
+    uint8_t first[8];
     TRY(input_source(url, &source, e));
     enum status s = STATUS_OK;
     bool is_model = false;
     if (source_size(source) >= sizeof first) {
         s = source_read(source, 0, first, sizeof first, e);
-        is_model = s == STATUS_OK && memcmp(first, model_magic, sizeof first) == 0;
+        is_model = s == STATUS_OK && model_format_of((struct span){first, sizeof first}) != MODEL_FORMAT_UNKNOWN;
     }
     if (s == STATUS_OK)
         s = is_model ? inspect_model(url, json, out, e) : inspect_root(source, json, out, unreadable, e);
@@ -146,7 +183,7 @@ int cli_inspect(int argc, char **argv)
     const struct cli_usage usage = {
         "inspect", "FILE_OR_URL [--json]",
         "ROOT files: keys, trees, branches, types, entries, bytes, codecs.  Folders of datasets: rows,\n"
-        "classes, cut-flow, sources.  Model files: network, recipe, classes, training.",
+        "classes, cut-flow, sources.  Model files (ours, .h5, .keras, .onnx): network, recipe, classes, training.",
         options, ARRAY_LEN(options)};
     int code = cli_parse(&usage, argc, argv, &url, 1);
     if (code != CLI_GO_ON)

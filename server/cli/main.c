@@ -3,6 +3,7 @@
  * dltrigger: looks into files, computes features, runs jobs without a server, and is a client of dltriggerd.  The table
  * of commands, and nothing else. */
 #include "server/cli/cli.h"
+#include "server/json/document.h"
 #include "server/jobs/jobs.h"
 
 #include <signal.h>
@@ -19,7 +20,8 @@ static const struct {
     {"submit", "a job or pipeline to a server, followed to its end with --follow", cli_submit},
     {"jobs", "the newest jobs of a server", cli_jobs},
     {"cancel", "a job of a server", cli_cancel},
-    {"export", "a features dataset as Parquet, TFRecord, NumPy or CSV", cli_export},
+    {"export", "a features dataset as Parquet, TFRecord, NumPy or CSV; a model as ONNX", cli_export},
+    {"import", "a Keras model (.h5, .keras), our ONNX or a model file, into a data folder", cli_import},
     {"score", "events: by a server's active menu, or by a model file", cli_score},
 };
 
@@ -34,6 +36,7 @@ static int print_help(FILE *out)
 
 int main(int argc, char **argv)
 {
+    sandbox_init(argc, argv, sandboxed_tasks);
     if (jobs_is_child(argc, argv))                    /* a job of `dltrigger run`: server/jobs/child.c */
         return jobs_child_main(argc, argv, NULL);
     if (argc < 2)

@@ -14,7 +14,7 @@ struct json *artifact_to_json(const struct artifact_row *row)
     if (row->version > 0)
         json_set(v, "version", json_new_i64(row->version));
     json_set(v, "sha256", json_new_string(row->sha256));
-    json_set(v, "job_id", json_new_string(row->job_id));
+    json_set(v, "job_id", json_new_string(row->job_id && *row->job_id ? row->job_id : NULL));    /* imported: none */
     json_set(v, "created_at", json_new_time(row->created_us));
     return v;
 }

@@ -27,6 +27,7 @@ handler_fn handle_upload_list, handle_upload_get, handle_upload_put, handle_uplo
 extern const struct body_taker upload_taker;
 handler_fn handle_dropped_list;                                                      /* dropped.c */
 handler_fn handle_lineage;                                                           /* lineage.c */
+handler_fn handle_model_import;                                                      /* models_import.c */
 handler_fn handle_model_list, handle_model_get, handle_model_version, handle_model_artifact;               /* models.c */
 handler_fn handle_study_list, handle_study_get, handle_study_trials;                 /* studies.c */
 handler_fn handle_evaluation_list, handle_evaluation_get;                            /* evaluations.c */

@@ -3,12 +3,16 @@
  * Models: versions of a name, what a version says of itself, and its file. */
 #include "server/handlers/handlers.h"
 
+#include "core/interchange.h"
+
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #define PLAIN_NAME "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+#define ONNX_BYTES_MAX ((size_t)512 << 20)
 
 void handle_model_list(struct app *app, struct request *q, struct response *r)
 {
@@ -82,37 +86,116 @@ void handle_model_version(struct app *app, struct request *q, struct response *r
     respond_json_tagged(q, r, v);
 }
 
-/* The model's file, opened; false: already answered. */
+/* ---- the file ------------------------------------------------------------------------------------------------------- */
+
+/* The model's file, opened and compared with its registered SHA-256; false: already answered. */
 static bool open_artifact(struct request *q, struct response *r, const struct artifact_row *row, int *fd,
                           uint64_t *bytes)
 {
     struct stat st;
     struct error e;
+    char sha256[65];
+    int64_t hashed;
     char *path = arena_printf(&q->arena, "%s/%s", row->folder, MODEL_FILE);
     *fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
-    if (*fd >= 0 && fstat(*fd, &st) == 0 && S_ISREG(st.st_mode)) {
+    enum status s = *fd >= 0 && fstat(*fd, &st) == 0 && S_ISREG(st.st_mode)
+                        ? sha256_file_hex(path, sha256, &hashed, &e)
+                        : error_errno(&e, "%s of %s", MODEL_FILE, row->id);
+    bool damaged = s == STATUS_OK && (!row->sha256 || strcmp(sha256, row->sha256) != 0);
+    if (s == STATUS_OK && !damaged) {
         *bytes = (uint64_t)st.st_size;
         return true;
     }
-    (void)error_errno(&e, "%s of %s", MODEL_FILE, row->id);
     if (*fd >= 0)
         close(*fd);
-    respond_error(q, r, &e);
+    if (damaged)
+        respond_problem(q, r, "storage_failed", NULL, "The stored file of %s has SHA-256 %.12s..., registered was %.12s...: "
+                        "it was damaged, and is not served.", row->id, sha256, row->sha256 ? row->sha256 : "none");
+    else
+        respond_error(q, r, &e);
+    return false;
+}
+
+static void name_download(struct request *q, struct response *r, const struct artifact_row *row, const char *ending)
+{
+    /* Registered names are plain; should one ever not be, it stays out of the header. */
+    bool plain = row->name && row->name[strspn(row->name, PLAIN_NAME)] == '\0';
+    response_header(r, "Content-Disposition",
+                    arena_printf(&q->arena, "attachment; filename=\"%s-%lld.%s\"", plain ? row->name : row->id,
+                                 (long long)row->version, ending));
+}
+
+/* Made anew at each request, the same bytes each time: so ranges and ETags hold. */
+static void respond_onnx(struct app *app, struct request *q, struct response *r, const struct artifact_row *row,
+                         bool with_scaler)
+{
+    struct model *m;
+    struct buf onnx;
+    struct error e;
+    const char *canonical;
+    char sha256[65];
+    int fd = -1;
+    if (registry_get(app->registry, &q->arena, row->id, &m, &canonical, &e) != STATUS_OK) {
+        respond_error(q, r, &e);
+        return;
+    }
+    buf_init(&onnx, ONNX_BYTES_MAX);
+    enum status s = model_to_onnx(m, with_scaler, &onnx, &e);
+    model_release(m);
+    if (s == STATUS_OK)
+        sha256_hex(onnx.data, onnx.len, sha256);
+    bool unchanged = s == STATUS_OK && respond_unchanged(q, r, sha256);
+    if (s == STATUS_OK && !unchanged) {
+        fd = memfd_create("onnx", MFD_CLOEXEC);
+        if (fd < 0 || write(fd, onnx.data, onnx.len) != (ssize_t)onnx.len)
+            s = error_errno(&e, "room for an ONNX file");
+    }
+    if (s != STATUS_OK) {
+        if (fd >= 0)
+            close(fd);
+        respond_error(q, r, &e);
+    } else if (!unchanged) {
+        name_download(q, r, row, "onnx");
+        respond_file_range(q, r, fd, onnx.len, "application/octet-stream");
+    }
+    buf_fini(&onnx);
+}
+
+/* "true", "false" or absent; false: already answered. */
+static bool query_flag(struct request *q, struct response *r, const char *name, bool *out)
+{
+    const char *text = request_query(q, name);
+    *out = text && strcmp(text, "true") == 0;
+    if (!text || *out || strcmp(text, "false") == 0)
+        return true;
+    respond_problem(q, r, "invalid_query", NULL, "%s is true or false.", name);
     return false;
 }
 
 void handle_model_artifact(struct app *app, struct request *q, struct response *r)
 {
+    const char *format = request_query(q, "format");
     struct artifact_row row;
+    bool with_scaler;
     uint64_t bytes;
     int fd;
-    if (!find_version(app, q, r, &row) || respond_unchanged(q, r, row.sha256) ||
-        !open_artifact(q, r, &row, &fd, &bytes))
+    bool onnx = format && strcmp(format, "onnx") == 0;
+    if (format && !onnx && strcmp(format, "dltrigger") != 0) {
+        respond_problem(q, r, "invalid_query", NULL, "format is dltrigger (the default) or onnx.");
         return;
-    /* Registered names are plain; should one ever not be, it stays out of the header. */
-    bool plain = row.name && row.name[strspn(row.name, PLAIN_NAME)] == '\0';
-    response_header(r, "Content-Disposition",
-                    arena_printf(&q->arena, "attachment; filename=\"%s-%lld.dltm\"", plain ? row.name : row.id,
-                                 (long long)row.version));
-    respond_file(r, fd, bytes, "application/octet-stream");
+    }
+    if (!query_flag(q, r, "with_scaler", &with_scaler) || !find_version(app, q, r, &row))
+        return;
+    if (onnx) {
+        respond_onnx(app, q, r, &row, with_scaler);
+        return;
+    }
+    if (!open_artifact(q, r, &row, &fd, &bytes))
+        return;
+    if (respond_unchanged(q, r, row.sha256)) {
+        close(fd);
+        return;
+    }
+    name_download(q, r, &row, "dltm");
+    respond_file_range(q, r, fd, bytes, "application/octet-stream");
 }

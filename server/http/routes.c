@@ -5,12 +5,13 @@
 #include "server/handlers/handlers.h"
 
 enum { NO_BODY = 0, ACTION = 4 << 10, PATH = 16 << 10, MENU = 256 << 10, JOB = 1 << 20, EVENT = 2 << 20,
-       EVENTS = 16 << 20 };
+       EVENTS = 16 << 20, MODEL = 64 << 20 };
 
 /* The configuration says how large a file may be. */
 #define UPLOAD ((size_t)1 << 50)
 
 #define PAGE "limit cursor"
+#define ROWS "limit cursor particles"
 #define NAMED "name limit cursor"
 #define JOBS "kind state pipeline_id tag queue created_after created_before limit cursor"
 #define ANY "*"
@@ -53,7 +54,7 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/datasets", "read", NO_BODY, handle_dataset_list, "listDatasets", NAMED},
     {HTTP_GET, "/api/v1/datasets/{id}", "read", NO_BODY, handle_dataset_get, "getDataset", NONE},
     {HTTP_DELETE, "/api/v1/datasets/{id}", "data:write", NO_BODY, handle_dataset_delete, "deleteDataset", NONE},
-    {HTTP_GET, "/api/v1/datasets/{id}/rows", "read", NO_BODY, handle_dataset_rows, "getDatasetRows", PAGE},
+    {HTTP_GET, "/api/v1/datasets/{id}/rows", "read", NO_BODY, handle_dataset_rows, "getDatasetRows", ROWS},
     {HTTP_GET, "/api/v1/datasets/{id}/histograms", "read", NO_BODY, handle_dataset_histogram, "getDatasetHistogram",
      "feature class bins weighted"},
     {HTTP_GET, "/api/v1/exports", "read", NO_BODY, handle_export_list, "listExports", NAMED},
@@ -72,7 +73,9 @@ const struct route routes[] = {
     {HTTP_GET, "/api/v1/models/{m}", "read", NO_BODY, handle_model_get, "getModel", NONE},
     {HTTP_GET, "/api/v1/models/{m}/versions/{v}", "read", NO_BODY, handle_model_version, "getModelVersion", NONE},
     {HTTP_GET, "/api/v1/models/{m}/versions/{v}/artifact", "read", NO_BODY, handle_model_artifact, "getModelArtifact",
-     NONE},
+     "format with_scaler"},
+    {HTTP_POST, "/api/v1/models/{m}/versions", "models:write", MODEL, handle_model_import, "importModel",
+     "recipe classes scaler_from"},
     {HTTP_GET, "/api/v1/studies", "read", NO_BODY, handle_study_list, "listStudies", NAMED},
     {HTTP_GET, "/api/v1/studies/{id}", "read", NO_BODY, handle_study_get, "getStudy", NONE},
     {HTTP_GET, "/api/v1/studies/{id}/trials", "read", NO_BODY, handle_study_trials, "listStudyTrials",
