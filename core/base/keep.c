@@ -11,7 +11,9 @@
 enum {
     KEPT_BYTES = 128 << 20,
     OWN_MAPPING_BYTES = 32 << 20, /* the most that the allocator takes for this threshold */
-    PAD_BYTES = 4 << 20
+    PAD_BYTES = 4 << 20,
+    IDLE_KEPT_BYTES = 1 << 20,
+    IDLE_PAD_BYTES = 128 << 10
 };
 
 void mem_keep(void)
@@ -23,6 +25,8 @@ void mem_keep(void)
 
 void mem_give_back(void)
 {
+    (void)mallopt(M_TRIM_THRESHOLD, IDLE_KEPT_BYTES);
+    (void)mallopt(M_TOP_PAD, IDLE_PAD_BYTES);
     (void)malloc_trim(0);
 }
 

@@ -8,7 +8,8 @@
 
 /* From now on up to 128 MB of freed memory stay with the process. */
 void mem_keep(void);
-/* Gives back what is kept and not in use. */
+/* Gives back what is kept and not in use, and keeps little from now on.  Another job that runs at the same time says
+ * mem_keep() again with its next unit. */
 void mem_give_back(void);
 
 #endif
