@@ -190,6 +190,11 @@ enum status dataset_table_columns(const struct dataset *d, struct arena *a, cons
 enum status dataset_table_read(const struct dataset *d, int64_t first, size_t n, struct buf *out, size_t *n_read,
                                struct error *e) MUST_USE;
 
+/* Rows [first, first + n) of a features dataset, fewer at the end, with their particle rows if it has them; replaces what
+ * `out` held.  ARGUMENT: an events dataset. */
+enum status dataset_rows_read(const struct dataset *d, int64_t first, size_t n, struct feature_rows *out,
+                              struct error *e) MUST_USE;
+
 /* Equal-width bins in [lo, hi], both ends included: the 0.1 to 99.9 % range of the training part, or all values where
  * the manifest has no histograms. */
 struct dataset_histogram {

@@ -79,7 +79,7 @@ enum status export_open(struct exporter *x, size_t i, const char *name, int64_t 
 {
     char path[PATH_BYTES_MAX];
     TRY(path_join(path, x->folder, name, e));
-    x->files[i].at = at;
+    x->files[i].at = x->files[i].first = at;
     x->files[i].fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     return x->files[i].fd >= 0 ? STATUS_OK : error_errno(e, "%s", name);
 }
@@ -222,6 +222,9 @@ static void exporter_fini(struct exporter *x)
 {
     pq_writer_abort(x->pq);
     for (size_t i = 0; i < EXPORT_FILES; i++) {
+        /* Not finished: a full disk gets back what this part took. */
+        if (x->files[i].fd >= 0 && ftruncate(x->files[i].fd, (off_t)x->files[i].first) != 0)
+            log_line(LOG_DEBUG, "export: an unfinished part keeps its room");
         if (x->files[i].fd >= 0)
             close(x->files[i].fd);
         buf_fini(&x->files[i].pending);

@@ -9,7 +9,7 @@ enum { EXPORT_FILES = 4 };
 /* A file that is written from a given place on, through a buffer. */
 struct export_output {
     int fd;                            /* -1: none */
-    int64_t at;                        /* where the buffer goes */
+    int64_t at, first;                 /* where the buffer goes; where this part begins */
     struct buf pending;
 };
 

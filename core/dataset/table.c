@@ -163,3 +163,48 @@ enum status dataset_table_read(const struct dataset *d, int64_t first, size_t n,
     *n_read = n - g.want;
     return STATUS_OK;
 }
+
+/* Of one part: passes over *skip rows, takes up to *want. */
+static enum status take_rows(const struct dataset *d, size_t part, int64_t *skip, size_t *want, struct feature_rows *out,
+                             struct error *e)
+{
+    char path[PATH_BYTES_MAX];
+    struct features_reader *r;
+    struct feature_rows group;
+    TRY(dataset_part_path(d, part, path, e));
+    TRY(features_reader_open(path, &r, e));
+    feature_rows_init(&group);
+    enum status s = STATUS_OK;
+    for (size_t i = 0; s == STATUS_OK && *want > 0 && i < features_reader_groups(r); i++) {
+        int64_t n = features_reader_rows(r, i);
+        if (*skip >= n) {
+            *skip -= n;
+            continue;
+        }
+        feature_rows_clear(&group);
+        s = features_read(r, i, d->manifest.has_rows, &group, e);
+        for (size_t j = (size_t)*skip; s == STATUS_OK && *want > 0 && j < group.n; j++, --*want)
+            s = feature_rows_append(out, &group, j, e);
+        *skip = 0;
+    }
+    feature_rows_fini(&group);
+    features_reader_close(r);
+    return s;
+}
+
+enum status dataset_rows_read(const struct dataset *d, int64_t first, size_t n, struct feature_rows *out, struct error *e)
+{
+    const struct dataset_part *parts = d->manifest.parts.items;
+    check(first >= 0);
+    feature_rows_clear(out);
+    if (d->manifest.kind != DATASET_FEATURES)
+        return error_set(e, STATUS_ARGUMENT, "dataset %s holds events: make features of it first (job kind features)",
+                         d->manifest.id);
+    for (size_t p = 0; p < d->manifest.parts.n_items && n > 0; p++) {
+        if (first >= parts[p].rows)
+            first -= parts[p].rows;
+        else
+            TRY(take_rows(d, p, &first, &n, out, e));
+    }
+    return STATUS_OK;
+}

@@ -48,6 +48,64 @@ static enum rows_format choose_format(const char *accept)
     return best;
 }
 
+/* ---- particle rows ------------------------------------------------------------------------------------------------ */
+
+enum { PARTICLES_EVENTS_MAX = 20 };    /* a page: 801 rows of 19 numbers each are 2 MB of JSON */
+
+/* ?particles=true, false or absent; *wanted.  False: already answered. */
+static bool read_particles_query(struct request *q, struct response *r, const struct page *page, const struct manifest *m,
+                                 bool *wanted)
+{
+    const char *given = request_query(q, "particles");
+    *wanted = given && strcmp(given, "true") == 0;
+    if (given && !*wanted && strcmp(given, "false") != 0)
+        respond_problem(q, r, "invalid_query", NULL, "particles is true or false.");
+    else if (*wanted && !m->has_rows)
+        respond_problem(q, r, "invalid_request", NULL, "Dataset %s has no particle rows.", m->id);
+    else if (*wanted && page->limit > PARTICLES_EVENTS_MAX)
+        respond_problem(q, r, "invalid_query", NULL, "With particles, limit is at most %d.", PARTICLES_EVENTS_MAX);
+    else
+        return true;
+    return false;
+}
+
+static double nine_digits(float x);
+
+/* Row after row of 19 numbers, in the order of GET /api/v1/recipes/{name}; as stored, or as they were prepared elsewhere. */
+static struct json *particles_to_json(const struct feature_rows *f, size_t i, float *expanded)
+{
+    struct json *rows = json_new_array();
+    size_t first = f->row_first[i], n = f->row_first[i + 1] - first;
+    const float *numbers = f->prepared ? f->rows.prepared + first * PARTICLE_COLUMNS : expanded;
+    if (!f->prepared)
+        particle_expand(&f->rows, first, n, expanded);
+    for (size_t k = 0; k < n; k++) {
+        struct json *row = json_new_array();
+        for (size_t c = 0; c < PARTICLE_COLUMNS; c++)
+            json_push(row, json_new_f64(nine_digits(numbers[k * PARTICLE_COLUMNS + c])));
+        json_push(rows, row);
+    }
+    return rows;
+}
+
+static enum status add_particles(struct request *q, struct dataset *d, int64_t first, struct json *items, struct error *e)
+{
+    struct feature_rows rows;
+    float *expanded = ARENA_NEW(&q->arena, float, (size_t)PARTICLE_ROWS_MAX * PARTICLE_COLUMNS);
+    if (!expanded)
+        return error_set(e, STATUS_NOMEM, "particle rows");
+    feature_rows_init(&rows);
+    enum status s = dataset_rows_read(d, first, json_count(items), &rows, e);
+    for (size_t i = 0; s == STATUS_OK && i < rows.n; i++) {
+        if (rows.row_first[i + 1] - rows.row_first[i] > PARTICLE_ROWS_MAX)
+            s = error_set(e, STATUS_FORMAT, "row %lld: too many particles", (long long)first + (long long)i);
+        else
+            json_set((struct json *)(uintptr_t)json_at(items, i), "particles", particles_to_json(&rows, i, expanded));
+    }
+    feature_rows_fini(&rows);
+    return s;
+}
+
 /* ---- one page ------------------------------------------------------------------------------------------------------ */
 
 struct rows_page {
@@ -171,7 +229,7 @@ static enum status read_page(struct request *q, const struct page *page, struct 
 }
 
 static void respond_rows(struct request *q, struct response *r, const struct page *page, const struct rows_page *p,
-                         enum rows_format format)
+                         enum rows_format format, bool particles)
 {
     char last[24];
     struct buf body;
@@ -180,7 +238,13 @@ static void respond_rows(struct request *q, struct response *r, const struct pag
     snprintf(last, sizeof last, "%lld", (long long)(p->first + (int64_t)p->n - 1));
     response_header(r, "Vary", "Accept");
     if (format == ROWS_JSON) {
-        respond_page(q, r, page, rows_to_json(p), more ? last : NULL);
+        struct json *items = rows_to_json(p);
+        if (items && particles && add_particles(q, p->dataset, p->first, items, &e) != STATUS_OK) {
+            json_free(items);
+            respond_error(q, r, &e);
+            return;
+        }
+        respond_page(q, r, page, items, more ? last : NULL);
         return;
     }
     buf_init(&body, 16 << 20);
@@ -213,10 +277,11 @@ void handle_dataset_rows(struct app *app, struct request *q, struct response *r)
     enum status s = dataset_open(row.folder, &p.dataset, &e);
     if (s == STATUS_OK)
         s = read_page(q, &page, &p, &e);
-    if (s == STATUS_OK)
-        respond_rows(q, r, &page, &p, format);
-    else
+    bool particles = false;
+    if (s != STATUS_OK)
         respond_error(q, r, &e);
+    else if (read_particles_query(q, r, &page, dataset_manifest(p.dataset), &particles))
+        respond_rows(q, r, &page, &p, particles ? ROWS_JSON : format, particles);
     buf_fini(&p.packed);
     dataset_close(p.dataset);
 }

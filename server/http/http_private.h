@@ -92,7 +92,8 @@ void response_init(struct response *r);
 void response_clear(struct response *r);               /* for the next answer; keeps the body's memory */
 void response_fini(struct response *r);
 enum MHD_Result reply_queue(struct exchange *x);
-/* A bare 413 straight onto the socket, for a body that goes on and on: the library takes no answer in mid-body. */
+/* A bare 413, or the 507 that has been answered, straight onto the socket, for a body that goes on and on: the library takes
+ * no answer in mid-body. */
 void reply_too_large_raw(struct exchange *x);
 
 /* problem.c */

@@ -324,10 +324,13 @@ enum MHD_Result reply_queue(struct exchange *x)
 void reply_too_large_raw(struct exchange *x)
 {
     char head[512];
-    respond_too_large(&x->q, &x->r, x->body_max);
+    bool full = x->r.status == 507;                    /* a body that was taken in pieces, until the disk was full */
+    if (!full)
+        respond_too_large(&x->q, &x->r, x->body_max);
     int n = snprintf(head, sizeof head,
-                     "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                     "X-Request-Id: %s\r\n\r\n", x->r.content_type, x->r.body.len, x->q.request_id);
+                     "HTTP/1.1 %s\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+                     "X-Request-Id: %s\r\n\r\n", full ? "507 Insufficient Storage" : "413 Content Too Large",
+                     x->r.content_type, x->r.body.len, x->q.request_id);
     check(n > 0 && (size_t)n < sizeof head);
     /* Best effort: whoever has not stopped sending by now may not read either. */
     if (send(x->conn->fd, head, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) == n)

@@ -55,6 +55,8 @@ print("agree")
 PYTHON
 expect "JSON, CSV and .npy" "$(python3 "$folder/compare.py" "$folder")" agree
 expect "rows of events" "$(get "/api/v1/datasets/$events/rows?limit=1" | jq -c '.items[0] | [has("nTracks"), has("MET"), .entry]')" "[true,true,$(get "/api/v1/datasets/$events/rows?limit=1" | jq '.items[0].entry')]"
+expect "particles on request" "$(get "/api/v1/datasets/$test/rows?limit=3&particles=true" | jq -c '[.items[] | (.particles | length > 0), (.particles | all(length == 19)), ((.particles[0][4] / .lepPt - 1) | fabs < 1e-5)] | unique')" '[true]'
+expect "not so many" "$(curl -s "$server/api/v1/datasets/$test/rows?limit=100&particles=true" | jq -r .code)" invalid_query
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' -H 'Accept: image/png' "$server/api/v1/datasets/$test/rows")
 expect "no such format" "$code $(jq -r .code "$folder/answer")" "406 not_acceptable"
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' "$server/api/v1/datasets/$test/rows?cursor=5.0")

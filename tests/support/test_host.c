@@ -2,6 +2,7 @@
 #include "tests/support/test_host.h"
 #include "tests/support/support.h"
 
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,6 +79,18 @@ static enum status host_resolve_input(void *host, struct arena *a, const char *g
                                       struct error *e)
 {
     (void)host;
+    glob_t g;
+    if (strchr(given, '*')) {
+        int rc = glob(given, 0, NULL, &g);
+        size_t n = rc == 0 ? g.gl_pathc : 0;
+        const char **all = ARENA_NEW(a, const char *, n + 1);
+        for (size_t i = 0; all && i < n; i++)
+            all[i] = arena_strdup(a, g.gl_pathv[i]);
+        if (rc == 0)
+            globfree(&g);
+        *paths = (struct field_list){all, n};
+        return n > 0 ? STATUS_OK : error_set(e, STATUS_NOTFOUND, "%s", given);
+    }
     const char **one = ARENA_NEW(a, const char *, 1);
     check(one);
     *one = arena_strdup(a, given);
