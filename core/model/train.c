@@ -12,7 +12,7 @@
 
 enum { PROGRESS_ROWS = 16384 };
 
-/* ---- lifetime ----------------------------------------------------------------------------------------------------- */
+/* ---- lifetime ---------------------------------------------------------------------------------------------------- */
 
 static enum status no_memory(const struct trainer *t, struct error *e)
 {
@@ -176,7 +176,7 @@ enum status trainer_model(const struct trainer *t, struct model **out, struct er
     return model_create(&h, best ? t->best : t->params, t->n_params, NULL, out, e);
 }
 
-/* ---- an epoch ----------------------------------------------------------------------------------------------------- */
+/* ---- an epoch ---------------------------------------------------------------------------------------------------- */
 
 struct epoch {
     struct trainer *t;
@@ -225,7 +225,8 @@ static enum status hold_window(void *ctx, struct window *w, struct error *e)
 {
     struct epoch *k = ctx;
     if (k->watch && k->watch->cancelled && k->watch->cancelled(k->watch->ctx))
-        return error_set(e, STATUS_CANCELLED, "cancelled behind the rows of epoch %lld", (long long)k->t->fit.epochs_done + 1);
+        return error_set(e, STATUS_CANCELLED, "cancelled behind the rows of epoch %lld",
+                         (long long)k->t->fit.epochs_done + 1);
     return held_out_run(k->t, &w->set, all_of(k->t, w), w->n, &k->sums, e);
 }
 
@@ -260,7 +261,8 @@ static bool all_finite(const float *v, size_t n)
 static enum status epoch(struct trainer *t, const struct train_watch *watch, struct epoch_report *out, struct error *e)
 {
     int64_t start = time_mono_ns();
-    struct epoch k = {t, watch, rng_stream((uint64_t)t->header.params.seed, (uint64_t)t->fit.epochs_done), {.n_steps = 0}, 0};
+    struct epoch k = {.t = t, .watch = watch};
+    k.rng = rng_stream((uint64_t)t->header.params.seed, (uint64_t)t->fit.epochs_done);
     const struct epoch_sums *s = &k.sums;
     TRY(learn_all(&k, e));
     if (!all_finite(t->params, t->n_params))

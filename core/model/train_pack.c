@@ -18,7 +18,7 @@ enum {
     PIECES = 3 + FLOAT_COLUMNS + 2 + 1
 };
 
-/* ---- windows ------------------------------------------------------------------------------------------------------ */
+/* ---- windows ----------------------------------------------------------------------------------------------------- */
 
 static size_t rounded(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
@@ -138,7 +138,7 @@ enum status window_read(struct window *w, const struct pack *p, const uint32_t *
     return STATUS_OK;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------------------------ */
+/* ---- writing ----------------------------------------------------------------------------------------------------- */
 
 enum status pack_open(struct pack *p, const char *folder, const struct row_maker *maker, struct error *e)
 {

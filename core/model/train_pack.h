@@ -47,6 +47,7 @@ enum status window_init(struct window *w, const struct pack *p, size_t n_blocks,
                         struct error *e) MUST_USE;
 void window_fini(struct window *w);                           /* zeroed allowed */
 /* Replaces what the window holds by blocks block[0..n).  IO. */
-enum status window_read(struct window *w, const struct pack *p, const uint32_t *block, size_t n, struct error *e) MUST_USE;
+enum status window_read(struct window *w, const struct pack *p, const uint32_t *block, size_t n,
+                        struct error *e) MUST_USE;
 
 #endif

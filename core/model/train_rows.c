@@ -31,12 +31,13 @@ static enum status check_particles(const struct fill_job *job, size_t i, struct 
     size_t number = job->maker->first + i;
     const float *const columns[] = {p->pt, p->eta, p->phi, p->x, p->y, p->z, p->iso_ch, p->iso_gamma, p->iso_neu};
     if (d->row_first[i + 1] <= d->row_first[i] || d->row_first[i + 1] - d->row_first[i] > PARTICLE_ROWS_MAX)
-        return error_set(e, STATUS_ARGUMENT, "%s: row %zu: particle rows %u to %u, an event has 1 to %d", dataset, number,
-                         d->row_first[i], d->row_first[i + 1], PARTICLE_ROWS_MAX);
+        return error_set(e, STATUS_ARGUMENT, "%s: row %zu: particle rows %u to %u, an event has 1 to %d", dataset,
+                         number, d->row_first[i], d->row_first[i + 1], PARTICLE_ROWS_MAX);
     for (size_t j = (size_t)d->row_first[i] * PARTICLE_COLUMNS;
          p->prepared && j < (size_t)d->row_first[i + 1] * PARTICLE_COLUMNS; j++)
         if (!isfinite(p->prepared[j]))
-            return error_set(e, STATUS_ARGUMENT, "%s: row %zu: a number of its particles is not finite", dataset, number);
+            return error_set(e, STATUS_ARGUMENT, "%s: row %zu: a number of its particles is not finite", dataset,
+                             number);
     for (size_t j = d->row_first[i]; !p->prepared && j < d->row_first[i + 1]; j++) {
         bool sound = p->kind[j] >= PARTICLE_CHARGED && p->kind[j] <= PARTICLE_MUON;
         for (size_t c = 0; c < ARRAY_LEN(columns); c++)
@@ -55,8 +56,8 @@ static enum status check_row(const struct fill_job *job, size_t i, struct error 
     size_t number = job->maker->first + i;
     for (size_t f = 0; f < HLF_COUNT; f++)
         if (!isfinite(d->hlf[i * HLF_COUNT + f]) || !isfinite(job->row[i * ROW_STRIDE + f]))
-            return error_set(e, STATUS_ARGUMENT, "%s: row %zu: %s is %g%s, which cannot be trained with", dataset, number,
-                             hlf_info[f].name, (double)d->hlf[i * HLF_COUNT + f],
+            return error_set(e, STATUS_ARGUMENT, "%s: row %zu: %s is %g%s, which cannot be trained with", dataset,
+                             number, hlf_info[f].name, (double)d->hlf[i * HLF_COUNT + f],
                              isfinite(d->hlf[i * HLF_COUNT + f]) ? " and not finite when scaled" : "");
     if (d->label[i] < 0 || (size_t)d->label[i] >= job->maker->header->classes.n_items)
         return error_set(e, STATUS_ARGUMENT, "%s: row %zu: label %" PRId32 ", there are %zu classes", dataset, number,
@@ -114,7 +115,7 @@ static void divide(struct train_rows *t, const struct train_params *p, size_t n)
     }
 }
 
-/* ---- weights ------------------------------------------------------------------------------------------------------ */
+/* ---- weights ----------------------------------------------------------------------------------------------------- */
 
 static enum status unknown_class(const struct model_header *h, const char *name, struct error *e)
 {
@@ -180,7 +181,7 @@ void rows_weigh(const struct class_sums *c, float *row, size_t n)
         row[ROW_WEIGHT] = (float)((double)row[ROW_WEIGHT] * c->factor[(size_t)row[ROW_LABEL]]);
 }
 
-/* ---- fingerprints ------------------------------------------------------------------------------------------------- */
+/* ---- fingerprints ------------------------------------------------------------------------------------------------ */
 
 static uint64_t particles_fingerprint(const struct train_data *d, uint64_t h)
 {
@@ -204,7 +205,7 @@ uint64_t rows_fingerprint(const struct train_data *d, bool sequences, uint64_t h
     return sequences ? particles_fingerprint(d, h) : h;
 }
 
-/* ---- all in memory ------------------------------------------------------------------------------------------------ */
+/* ---- all in memory ----------------------------------------------------------------------------------------------- */
 
 static enum status make_set(const struct row_maker *m, const struct train_data *d, float **own, struct row_set *out,
                             struct error *e)

@@ -1,7 +1,7 @@
 /* core/model/train_schedule.c
  *
- * Learning rates and early stopping.  Time is counted in epochs, x = epochs done + part of the rows seen in this one, so
- * that a schedule does not depend on how an epoch is cut into steps. */
+ * Learning rates and early stopping.  Time is counted in epochs, x = epochs done + part of the rows seen in this one,
+ * so that a schedule does not depend on how an epoch is cut into steps. */
 #include "core/model/train_schedule.h"
 
 #include <math.h>
@@ -35,7 +35,8 @@ enum status schedule_check(const struct train_params *p, bool has_held_out, stru
     if (!who || has_held_out)
         return STATUS_OK;
     return error_set(e, STATUS_ARGUMENT,
-                     "/params/%s, and there are none: set validation_fraction above 0 or give a validation dataset", who);
+                     "/params/%s, and there are none: set validation_fraction above 0 or give a validation dataset",
+                     who);
 }
 
 /* x^n by squaring: the same bits with every C library. */

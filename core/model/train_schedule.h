@@ -1,7 +1,7 @@
 /* core/model/train_schedule.h
  *
- * The learning rate of each step, and what a fit concludes from the held-out rows after each epoch.  All of its state is
- * in struct fit_state, which a checkpoint stores whole. */
+ * The learning rate of each step, and what a fit concludes from the held-out rows after each epoch.  All of its state
+ * is in struct fit_state, which a checkpoint stores whole. */
 #ifndef DLT_CORE_MODEL_TRAIN_SCHEDULE_H
 #define DLT_CORE_MODEL_TRAIN_SCHEDULE_H
 

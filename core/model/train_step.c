@@ -143,8 +143,8 @@ static const uint32_t *deal(const struct trainer *t, const struct row_set *set, 
 }
 
 /* Losses, and gradients if `learn`, of rows index[0..n) of `set`; gradients of all shards end up in the first one.  Row
- * numbers up to index_end are those that will be wanted next.  Scores of held-out rows, where they are wanted, lie in the
- * order of the shards' rows: *taken. */
+ * numbers up to index_end are those that will be wanted next.  Scores of held-out rows, where they are wanted, lie in
+ * the order of the shards' rows: *taken. */
 static enum status run_rows(struct trainer *t, const struct row_set *set, const uint32_t *index, size_t n,
                             const uint32_t *index_end, bool learn, struct loss_sums *sums, const uint32_t **taken,
                             struct error *e)
@@ -234,12 +234,13 @@ static enum status not_finite(struct trainer *t, const uint32_t *index, size_t n
     if (layer < n_layers)
         snprintf(where, sizeof where, "layer %zu (%s)", layer + 1, net_layer(t->net, layer)->kind->name);
     return error_set(e, STATUS_RANGE,
-                     "epoch %lld, step %lld: %s is no longer finite; a smaller learning_rate than %g, or clip_norm, may help",
+                     "epoch %lld, step %lld: %s is no longer finite; a smaller learning_rate than %g, or "
+                     "clip_norm, may help",
                      (long long)t->fit.epochs_done + 1, (long long)step, where,
                      t->header.params.learning_rate);
 }
 
-/* ---- public ------------------------------------------------------------------------------------------------------- */
+/* ---- public ------------------------------------------------------------------------------------------------------ */
 
 static void update(struct trainer *t, double rate, double length)
 {

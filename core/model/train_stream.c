@@ -1,14 +1,14 @@
 /* core/model/train_stream.c
  *
  * Training from disk.  The dataset is read once, when the trainer is made: rows are checked, scaled and packed, the
- * held-out ones apart.  An epoch takes the blocks of learned rows in an order shuffled anew, a window of blocks at a time;
- * while one window is learned from, a thread reads the next.  Where all blocks fit into one window, this gives the same
+ * held-out ones apart.  An epoch takes the blocks of learned rows in an order shuffled anew, a window of blocks at a
+ * time; while one window is learned from, a thread reads the next.  Where all blocks fit into one window, this gives the same
  * bits as rows in memory. */
 #include "core/model/trainer.h"
 
 enum { WINDOW_BYTES_MIN = 4 << 20, MADE_ROWS = 1024 };
 
-/* ---- packing ------------------------------------------------------------------------------------------------------ */
+/* ---- packing ----------------------------------------------------------------------------------------------------- */
 
 struct packing {
     struct trainer *t;
@@ -83,7 +83,7 @@ static enum status pack_input(struct trainer *t, const struct train_input *input
     return s;
 }
 
-/* ---- windows ------------------------------------------------------------------------------------------------------ */
+/* ---- windows ----------------------------------------------------------------------------------------------------- */
 
 size_t feed_window_rows(const struct feed *f) { return f->window[0].cap; }
 
@@ -131,7 +131,8 @@ enum status feed_open(struct trainer *t, const struct train_input *input, struct
     t->header.params.shuffle_rows = (int64_t)(f->window_blocks * f->learn.most_rows);
     t->memory.window_rows = t->header.params.shuffle_rows;
     t->memory.packed = (int64_t)(f->learn.bytes + f->held_out.bytes);
-    t->memory.rows += (int64_t)(most * sizeof *f->blocks + (f->learn.cap + f->held_out.cap) * sizeof(struct pack_block));
+    t->memory.rows += (int64_t)(most * sizeof *f->blocks);
+    t->memory.rows += (int64_t)((f->learn.cap + f->held_out.cap) * sizeof(struct pack_block));
     return STATUS_OK;
 }
 
@@ -147,7 +148,7 @@ void feed_close(struct feed *f)
     mem_free(f);
 }
 
-/* ---- a pass ------------------------------------------------------------------------------------------------------- */
+/* ---- a pass ------------------------------------------------------------------------------------------------------ */
 
 struct feeding {
     struct trainer *t;
@@ -219,8 +220,8 @@ enum status feed_learn(struct trainer *t, enum status (*use)(void *ctx, struct w
     return pass(t, &t->feed->learn, true, use, ctx, e);
 }
 
-enum status feed_held_out(struct trainer *t, enum status (*use)(void *ctx, struct window *w, struct error *e), void *ctx,
-                          struct error *e)
+enum status feed_held_out(struct trainer *t, enum status (*use)(void *ctx, struct window *w, struct error *e),
+                          void *ctx, struct error *e)
 {
     return pass(t, &t->feed->held_out, false, use, ctx, e);
 }

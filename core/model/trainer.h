@@ -76,7 +76,7 @@ struct epoch_sums {
     size_t n_done;                     /* rows */
 };
 
-/* ---- train_step.c ------------------------------------------------------------------------------------------------- */
+/* ---- train_step.c ------------------------------------------------------------------------------------------------ */
 
 /* Shards for a step of so many rows. */
 size_t shards_for(const struct trainer *t, size_t n_rows);
@@ -89,7 +89,7 @@ enum status step_run(struct trainer *t, const struct row_set *set, const uint32_
 enum status held_out_run(struct trainer *t, const struct row_set *set, const uint32_t *index, size_t n,
                          struct epoch_sums *sums, struct error *e) MUST_USE;
 
-/* ---- train_stream.c ----------------------------------------------------------------------------------------------- */
+/* ---- train_stream.c ---------------------------------------------------------------------------------------------- */
 
 enum status feed_open(struct trainer *t, const struct train_input *input, struct error *e) MUST_USE;
 void feed_close(struct feed *f);                              /* NULL allowed */
@@ -98,7 +98,7 @@ size_t feed_window_rows(const struct feed *f);
  * and epoch. */
 enum status feed_learn(struct trainer *t, enum status (*use)(void *ctx, struct window *w, struct error *e), void *ctx,
                        struct error *e) MUST_USE;
-enum status feed_held_out(struct trainer *t, enum status (*use)(void *ctx, struct window *w, struct error *e), void *ctx,
-                          struct error *e) MUST_USE;
+enum status feed_held_out(struct trainer *t, enum status (*use)(void *ctx, struct window *w, struct error *e),
+                          void *ctx, struct error *e) MUST_USE;
 
 #endif

@@ -1,8 +1,8 @@
 /* core/work/evaluate.c
  *
  * Job kind "evaluate": a model and a features dataset in, its figures out: loss, accuracy, confusion, ROC and AUC per
- * class, efficiencies at the working points.  Phase 0 scores, a unit some parts of the dataset, and leaves the scores in a file;
- * phase 1 puts them together.  So a cancelled or killed job does not score twice. */
+ * class, efficiencies at the working points.  Phase 0 scores, a unit some parts of the dataset, and leaves the scores
+ * in a file; phase 1 puts them together.  So a cancelled or killed job does not score twice. */
 #include "core/work/private.h"
 
 #include <string.h>
@@ -97,7 +97,7 @@ static enum status score_part(void *ctx, size_t i, size_t thread, struct error *
     return STATUS_OK;
 }
 
-/* ---- units -------------------------------------------------------------------------------------------------------- */
+/* ---- units ------------------------------------------------------------------------------------------------------- */
 
 /* What is evaluated: the version is looked up once a job, since an alias may move meanwhile. */
 struct evaluated {
@@ -123,15 +123,16 @@ static void free_scoring(void *state)
     mem_free(s);
 }
 
-static enum status open_model(struct job_ctx *ctx, const struct evaluate_spec *spec, struct scoring *out, struct error *e)
+static enum status open_model(struct job_ctx *ctx, const struct evaluate_spec *spec, struct scoring *out,
+                              struct error *e)
 {
     struct evaluated which;
     bool found;
     const char *folder, *canonical;
     char path[PATH_BYTES_MAX];
     TRY(work_record_load(ctx, "evaluated", evaluated_fields, &which, &found, e));
-    TRY(ctx->host->resolve_artifact(ctx->host_ctx, ctx->arena, "model", found ? which.model_version : spec->model, &folder,
-                                    &canonical, e));
+    const char *ref = found ? which.model_version : spec->model;
+    TRY(ctx->host->resolve_artifact(ctx->host_ctx, ctx->arena, "model", ref, &folder, &canonical, e));
     which.model_version = canonical;
     if (!found)
         TRY(work_record_save(ctx, "evaluated", evaluated_fields, &which, e));
@@ -201,7 +202,7 @@ static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_
     return STATUS_OK;
 }
 
-/* ---- scores of a unit: number of rows, labels, weights, scores ---------------------------------------------------- */
+/* ---- scores of a unit: number of rows, labels, weights, scores --------------------------------------------------- */
 
 static enum status score_rows(struct job_ctx *ctx, const struct scoring *s, const struct feature_rows *rows,
                               int64_t before, float *scores, struct error *e)
@@ -261,7 +262,7 @@ static enum status run_scores(struct job_ctx *ctx, const struct scoring *s, int6
     return status;
 }
 
-/* ---- putting them together ------------------------------------------------------------------------------------------ */
+/* ---- putting them together --------------------------------------------------------------------------------------- */
 
 struct scored {
     size_t n, cap, k;
@@ -311,10 +312,10 @@ static enum status evaluate(struct job_ctx *ctx, const struct evaluate_spec *spe
     for (int64_t unit = 0; unit_parts(s, unit, &first, &last, &before); unit++)
         TRY(load_scores(ctx, unit, all, e));
     if (all->n != all->cap)
-        return error_set(e, STATUS_FORMAT, "dataset %s: parts hold %zu rows, the manifest says %zu", spec->dataset, all->n,
-                         all->cap);
-    return metrics_evaluate(ctx->arena, all->scores, all->label, spec->event_weights ? all->weight : NULL, all->n, all->k,
-                            names, out, e);
+        return error_set(e, STATUS_FORMAT, "dataset %s: parts hold %zu rows, the manifest says %zu", spec->dataset,
+                         all->n, all->cap);
+    return metrics_evaluate(ctx->arena, all->scores, all->label, spec->event_weights ? all->weight : NULL, all->n,
+                            all->k, names, out, e);
 }
 
 static enum status write_record(struct job_ctx *ctx, const struct evaluate_spec *spec, const struct scoring *s,

@@ -18,8 +18,8 @@ static const struct field spec_fields[] = {
     FIELD_STRING(struct train_spec, dataset, .required = true, .min = 1, .max = 64,
                  .doc = "the train part of a features dataset"),
     FIELD_STRING(struct train_spec, validation_dataset, .min = 1, .max = 64,
-                 .doc = "held-out rows of another features dataset of the same recipe, classes and scaler; then no part of "
-                        "the first is held out"),
+                 .doc = "held-out rows: another features dataset of the same recipe, classes and scaler; then no part "
+                        "of the first is held out"),
     FIELD_STRING(struct train_spec, model, .min = 1, .max = 64, .doc = "estimator; the same as params.model"),
     FIELD_STRING(struct train_spec, register_as, .min = 1, .max = 64,
                  .doc = "name in the registry; default: the estimator's"),
@@ -37,7 +37,8 @@ static const struct field result_fields[] = {
     FIELD_I64(struct train_result, epochs),
     FIELD_F64(struct train_result, train_loss, .nullable = true),
     FIELD_F64(struct train_result, val_loss, .nullable = true),
-    FIELD_I64(struct train_result, best_epoch, .doc = "whose parameters the model has, when the best one was kept; else 0"),
+    FIELD_I64(struct train_result, best_epoch,
+              .doc = "whose parameters the model has, when the best one was kept; else 0"),
     FIELD_BOOL(struct train_result, stopped_early),
     FIELD_STRING(struct train_result, stop_reason, .doc = "what ended the fit before all epochs"),
     FIELD_F64(struct train_result, seconds, .unit = "s", .doc = "of all epochs, in all attempts"),
@@ -46,7 +47,8 @@ static const struct field result_fields[] = {
     FIELD_I64(struct train_result, optimizer_bytes, .unit = "bytes", .doc = "moments, and the best epoch's parameters"),
     FIELD_I64(struct train_result, workspace_bytes, .unit = "bytes", .doc = "planned once, for all steps"),
     FIELD_I64(struct train_result, rows_bytes, .unit = "bytes", .doc = "of events in memory"),
-    FIELD_I64(struct train_result, packed_bytes, .unit = "bytes", .doc = "streamed: of the packed file; 0: all in memory"),
+    FIELD_I64(struct train_result, packed_bytes, .unit = "bytes",
+              .doc = "streamed: of the packed file; 0: all in memory"),
     FIELD_END,
 };
 static const struct field report_fields[] = {
@@ -127,7 +129,7 @@ static enum status validate(const void *spec_, struct error *e)
     return train_params_ready(&p, "/params", e);
 }
 
-/* ---- checkpoint: length of the report, report as field text, trainer's state --------------------------------------- */
+/* ---- checkpoint: length of the report, report as field text, trainer's state ------------------------------------- */
 
 static enum status save_checkpoint(struct job_ctx *ctx, const struct train_state *t, struct error *e)
 {
@@ -172,7 +174,7 @@ static enum status load_checkpoint(struct job_ctx *ctx, struct train_state *t, s
     return s;
 }
 
-/* ---- starting ------------------------------------------------------------------------------------------------------- */
+/* ---- starting ---------------------------------------------------------------------------------------------------- */
 
 /* Reads the rows into memory, or finds that they do not fit. */
 static enum status place(struct job_ctx *ctx, const struct train_params *p, struct train_state *t,
@@ -289,7 +291,7 @@ static enum status get_state(struct job_ctx *ctx, const struct train_spec *spec,
     return STATUS_OK;
 }
 
-/* ---- epochs ---------------------------------------------------------------------------------------------------------- */
+/* ---- epochs ------------------------------------------------------------------------------------------------------ */
 
 static bool watch_cancelled(void *ctx)
 {
@@ -311,8 +313,8 @@ static void tell_metrics(struct job_ctx *ctx, const struct epoch_report *r)
         double value;
     } metrics[] = {
         {"loss", r->loss},       {"accuracy", r->accuracy},           {"val_loss", r->val_loss},
-        {"val_accuracy", r->val_accuracy}, {"samples_per_second", r->samples_per_second}, {"gradient_norm", r->gradient_norm},
-        {"val_auc", r->val_auc}, {"learning_rate", r->learning_rate},
+        {"val_accuracy", r->val_accuracy}, {"samples_per_second", r->samples_per_second},
+        {"gradient_norm", r->gradient_norm}, {"val_auc", r->val_auc}, {"learning_rate", r->learning_rate},
     };
     for (size_t i = 0; i < ARRAY_LEN(metrics); i++)
         if (isfinite(metrics[i].value))
@@ -335,7 +337,8 @@ static const char *stop_reason(struct job_ctx *ctx, const struct train_spec *spe
     if (!o.stopped)
         return NULL;
     return arena_printf(ctx->arena, "%s has not gained more than %g since epoch %lld (%.6g): patience is %lld",
-                        monitor_names[p->monitor], p->min_delta, (long long)o.best_epoch, o.best, (long long)p->patience);
+                        monitor_names[p->monitor], p->min_delta, (long long)o.best_epoch, o.best,
+                        (long long)p->patience);
 }
 
 static enum status run_epoch(struct job_ctx *ctx, const struct train_spec *spec, struct train_state *t, struct error *e)
@@ -370,8 +373,8 @@ static enum status run(struct job_ctx *ctx, const void *spec_, int phase, int64_
     if (done == unit)                  /* else: killed between checkpoint and commit; the checkpoint has the report */
         TRY(run_epoch(ctx, spec, t, e));
     if (isfinite(t->last.val_loss))
-        snprintf(t->message, sizeof t->message, "loss %.4f, val_loss %.4f, val_auc %.4f", t->last.loss, t->last.val_loss,
-                 t->last.val_auc);
+        snprintf(t->message, sizeof t->message, "loss %.4f, val_loss %.4f, val_auc %.4f", t->last.loss,
+                 t->last.val_loss, t->last.val_auc);
     else
         snprintf(t->message, sizeof t->message, "loss %.4f", t->last.loss);
     tell_metrics(ctx, &t->last);

@@ -122,7 +122,7 @@ enum status training_set_next(void *set, struct train_data *out, struct error *e
     return STATUS_OK;
 }
 
-/* ---- a second set ------------------------------------------------------------------------------------------------- */
+/* ---- a second set ------------------------------------------------------------------------------------------------ */
 
 static enum status same_scaler(const struct manifest *a, const struct manifest *b, bool *same, struct error *e)
 {
@@ -161,11 +161,11 @@ enum status training_set_match(struct job_ctx *ctx, const struct training_set *a
     if (!what)
         return STATUS_OK;
     return error_set(e, STATUS_ARGUMENT,
-                     "validation dataset %s has another %s than %s: it must come from the same features job, or from one "
-                     "that was given the same", y->id, what, x->id);
+                     "validation dataset %s has another %s than %s: it must come from the same features job, or from "
+                     "one that was given the same", y->id, what, x->id);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------------------ */
 
 /* The number behind `key` ("": the first) at the start of a line; -1 when there is none. */
 static int64_t number_in(const char *path, const char *key)

@@ -4,8 +4,8 @@
  *
  *   bench  NAME  N  NS_PER_ITEM  ITEMS_PER_S  LIMIT_SHARE  NOTE      tab separated; medians of RUNS epochs
  *
- * An item is a row of an epoch, a tenth of the rows being held out.  LIMIT_SHARE: time from memory / time from disk, for
- * wall and for CPU time; 0.9 is asked (core/model/README.md). */
+ * An item is a row of an epoch, a tenth of the rows being held out.  LIMIT_SHARE: time from memory / time from disk,
+ * for wall and for CPU time; 0.9 is asked (core/model/README.md). */
 #include "core/model.h"
 #include "tests/support/support.h"
 
@@ -127,8 +127,8 @@ static void line(const char *name, const char *place, size_t n, double seconds, 
     char share[32] = "-";
     if (limit > 0)
         snprintf(share, sizeof share, "%.2f", limit / seconds);
-    printf("bench\ttrain %s, %s\t%zu\t%.4g\t%.4g\t%s\t%s\n", name, place, n, seconds * 1e9 / (double)n, (double)n / seconds,
-           share, note);
+    printf("bench\ttrain %s, %s\t%zu\t%.4g\t%.4g\t%s\t%s\n", name, place, n, seconds * 1e9 / (double)n,
+           (double)n / seconds, share, note);
     fflush(stdout);
 }
 
@@ -157,7 +157,8 @@ static void compare(const char *name, size_t n, bool particles, size_t memory_by
     const struct train_memory use = trainer_memory(disk);
     double m_wall = median(wall[0]), d_wall = median(wall[1]), m_cpu = median(cpu[0]), d_cpu = median(cpu[1]);
     line(name, "from memory", n, m_wall, 0, "wall");
-    snprintf(note, sizeof note, "wall; %.1f MB in memory, %.1f MB on disk", (double)use.rows * 1e-6, (double)use.packed * 1e-6);
+    snprintf(note, sizeof note, "wall; %.1f MB in memory, %.1f MB on disk", (double)use.rows * 1e-6,
+             (double)use.packed * 1e-6);
     line(name, "from disk", n, d_wall, m_wall, note);
     line(name, "from memory, CPU", n, m_cpu, 0, "all threads");
     line(name, "from disk, CPU", n, d_cpu, m_cpu, "all threads");
