@@ -4,6 +4,7 @@
 #ifndef DLT_SERVER_APP_H
 #define DLT_SERVER_APP_H
 
+#include "server/access/access.h"
 #include "server/config.h"
 #include "server/http/http.h"
 #include "server/jobs/jobs.h"
@@ -16,12 +17,14 @@
 struct app {
     const struct config *config;
     struct store *store;
+    struct access *access;
     struct registry *registry;
     struct trigger *trigger;
     struct jobs *jobs;
     struct prom *prom;
     struct infer_stats *infer_stats;
     struct http *http;
+    struct buf tls_certificate, tls_key;           /* PEM texts that http uses */
     int64_t started_us;
     _Atomic bool ready;                /* everything above is there */
     _Atomic bool draining;             /* SIGTERM has come */

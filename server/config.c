@@ -61,6 +61,8 @@ const struct field config_fields[] = {
     FIELD_I64(struct config, keep_work_days, .min = 0, .max = 36500, .def = 7, .unit = "DAYS",
               .doc = "that work folders of discarded jobs are kept for a retry"),
     FIELD_ENUM(struct config, log_level, level_names, .def = LOG_INFO, .doc = "debug, info, warn or error"),
+    FIELD_STRING(struct config, tls_certificate, .unit = "FILE", .doc = "PEM, with its chain; together with tls_key: https"),
+    FIELD_STRING(struct config, tls_key, .unit = "FILE", .doc = "PEM, unencrypted; keep it readable by the service only"),
     FIELD_STRING(struct config, port_file, .unit = "FILE", .doc = "gets the address that is listened on, once it is"),
     FIELD_LIST_STRING(struct config, allowed_host, .unit = "NAME",
                       .doc = "public name that a Host header may have (addresses and names without a dot always may); "
@@ -280,10 +282,8 @@ static enum status split_listen(struct config *c, struct error *e)
     if (strcmp(c->host, "localhost") == 0)
         text_copy(c->host, sizeof c->host, "127.0.0.1");
     c->port = (uint16_t)port;
-    if (!http_address_is_loopback(c->host))
-        return error_set(e, STATUS_FORBIDDEN,
-                         "listen: '%s' is not a loopback address; without keys the service is for this machine only. "
-                         "Listen on 127.0.0.1 and reach it with: ssh -L %u:localhost:%u HOST", c->listen, c->port, c->port);
+    if (!http_address_is_numeric(c->host))
+        return error_set(e, STATUS_ARGUMENT, "listen: '%s' is not a numeric address (names are for allowed_host)", c->listen);
     return STATUS_OK;
 }
 

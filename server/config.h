@@ -21,6 +21,7 @@ struct config {
     int64_t keep_completed_days, keep_discarded_days, keep_metrics_days, keep_work_days;
     int log_level;                     /* enum log_level */
     const char *port_file;
+    const char *tls_certificate, *tls_key;        /* PEM files, or NULL */
     struct field_list allowed_host;    /* const char * */
 
     char host[64];                     /* numeric */

@@ -5,6 +5,7 @@
 #include "server/app.h"
 
 #include "core/source.h"
+#include "server/handlers/handlers.h"
 #include "server/drop/drop.h"
 #include "server/json/document.h"
 #include "server/loop/loop.h"
@@ -15,7 +16,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, DROP_FOLDERS_MAX = 16 };
+enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, DROP_FOLDERS_MAX = 16, PEM_BYTES_MAX = 1 << 20 };
 
 /* ---- what only prints -------------------------------------------------------------------------------------------- */
 
@@ -90,9 +91,48 @@ static enum status start_jobs(struct app *app, struct error *e)
     return jobs_start(app->store, &o, &app->jobs, e);
 }
 
+/* A PEM file as text; NULL when the setting is absent. */
+static enum status read_pem(const char *path, const char *setting, struct buf *text, const char **out, struct error *e)
+{
+    buf_init(text, PEM_BYTES_MAX);
+    *out = NULL;
+    if (!path)
+        return STATUS_OK;
+    enum status s = file_read(path, text, e);
+    if (s == STATUS_OK)
+        s = buf_append(text, "", 1, e);
+    if (s != STATUS_OK)
+        return error_wrap(e, "%s", setting);
+    *out = (const char *)text->data;
+    return STATUS_OK;
+}
+
+static enum status read_tls(struct app *app, const char **certificate, const char **key, struct error *e)
+{
+    const struct config *c = app->config;
+    if (!c->tls_certificate != !c->tls_key)
+        return error_set(e, STATUS_ARGUMENT, "tls_certificate and tls_key go together");
+    TRY(read_pem(c->tls_certificate, "tls_certificate", &app->tls_certificate, certificate, e));
+    return read_pem(c->tls_key, "tls_key", &app->tls_key, key, e);
+}
+
+/* Without keys everybody who can connect may do everything. */
+static enum status check_open(const struct app *app, struct error *e)
+{
+    const struct config *c = app->config;
+    if (access_has_keys(app->access) || http_address_is_loopback(c->host))
+        return STATUS_OK;
+    return error_set(e, STATUS_FORBIDDEN,
+                     "listen: '%s' is not a loopback address, and without keys the service is for this machine only. Make a "
+                     "key (dltrigger keys create --name NAME --scopes admin --data-dir %s), or listen on 127.0.0.1 and reach "
+                     "it with: ssh -L %u:localhost:%u HOST", c->listen, c->data_dir, c->port, c->port);
+}
+
 static enum status start_http(struct app *app, struct error *e)
 {
     const struct config *c = app->config;
+    const char *certificate, *key;
+    TRY(read_tls(app, &certificate, &key, e));
     struct http_options o = {
         .address = c->host,
         .port = c->port,
@@ -104,6 +144,10 @@ static enum status start_http(struct app *app, struct error *e)
         .n_hosts = c->allowed_host.n_items,
         .routes = routes,
         .n_routes = n_routes,
+        .authorize = authorize,
+        .handled = audit,
+        .tls_certificate = certificate,
+        .tls_key = key,
         .observer = {app->prom, prom_http_begun, prom_http_done},
         .taker_of = route_taker,
     };
@@ -126,9 +170,12 @@ static enum status write_port_file(const struct app *app, struct error *e)
 static void announce(const struct app *app)
 {
     bool v6 = strchr(app->config->host, ':') != NULL;
-    fprintf(stderr, "no keys configured: loopback only\n");
-    fprintf(stderr, "dltriggerd %s ready on http://%s%s%s:%u\n", DLT_VERSION, v6 ? "[" : "", app->config->host,
-            v6 ? "]" : "", http_port(app->http));
+    if (!access_has_keys(app->access))
+        fprintf(stderr, "no keys configured: loopback only\n");
+    else if (!app->config->tls_key && !http_address_is_loopback(app->config->host))
+        log_line(LOG_WARN, "keys travel unencrypted: set tls_certificate and tls_key, or put a TLS proxy in front");
+    fprintf(stderr, "dltriggerd %s ready on %s://%s%s%s:%u\n", DLT_VERSION, app->config->tls_key ? "https" : "http",
+            v6 ? "[" : "", app->config->host, v6 ? "]" : "", http_port(app->http));
 }
 
 static void wake_followers(void *http)
@@ -185,7 +232,9 @@ static enum status serve(struct app *app, struct error *e)
     enum status s;
     TRY(set_source_policy(c, e));
     TRY(store_open(c->data_dir, &app->store, e));
-    TRY_OR(s = registry_create(app->store, &app->registry, e), close_store);
+    TRY_OR(s = access_create(app->store, &app->access, e), close_store);
+    TRY_OR(s = check_open(app, e), destroy_access);
+    TRY_OR(s = registry_create(app->store, &app->registry, e), destroy_access);
     TRY_OR(s = trigger_create(app->store, app->registry, &app->trigger, e), destroy_registry);
     TRY_OR(s = prom_create(routes, n_routes, &app->prom, e), destroy_trigger);
     TRY_OR(s = infer_stats_create(&app->infer_stats, e), destroy_prom);
@@ -212,6 +261,10 @@ destroy_trigger:
     trigger_destroy(app->trigger);
 destroy_registry:
     registry_destroy(app->registry);
+destroy_access:
+    access_destroy(app->access);
+    buf_fini(&app->tls_certificate);
+    buf_fini(&app->tls_key);
 close_store:
     store_close(app->store);
     return s;
@@ -240,7 +293,7 @@ int main(int argc, char **argv)
         raise_descriptor_limit();
         if (serve(&app, &e) != STATUS_OK) {
             fprintf(stderr, "dltriggerd: %s\n", e.text);
-            exit_status = EXIT_FAILED;
+            exit_status = e.status == STATUS_FORBIDDEN ? EXIT_USAGE : EXIT_FAILED;
         } else {
             log_line(LOG_INFO, "stopped");
         }

@@ -6,7 +6,8 @@
 
 #include "server/json/json.h"
 
-/* --server, else DLTRIGGER_SERVER, else this. */
+/* --server, else DLTRIGGER_SERVER, else this.  DLTRIGGER_KEY is sent as the key, DLTRIGGER_CA is a file with the authorities
+ * that sign https servers, instead of the system's. */
 #define CLIENT_SERVER "http://127.0.0.1:8080"
 
 struct client;

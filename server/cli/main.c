@@ -22,6 +22,7 @@ static const struct {
     {"cancel", "a job of a server", cli_cancel},
     {"export", "a features dataset as Parquet, TFRecord, NumPy or CSV; a model as ONNX", cli_export},
     {"import", "a Keras model (.h5, .keras), our ONNX or a model file, into a data folder", cli_import},
+    {"keys", "of a service: make, list and revoke them while it does not run", cli_keys},
     {"score", "events: by a server's active menu, or by a model file", cli_score},
 };
 

@@ -38,9 +38,15 @@ handler_fn handle_trigger_rates, handle_trigger_drift;                          
 handler_fn handle_oip_server, handle_oip_live, handle_oip_ready, handle_oip_model, handle_oip_model_ready;      /* oip.c */
 handler_fn handle_oip_config, handle_oip_stats, handle_oip_index, handle_oip_load, handle_oip_unload;
 handler_fn handle_oip_infer;                                                         /* oip_infer.c */
+handler_fn handle_key_list, handle_key_create, handle_key_revoke, handle_audit;       /* keys.c */
 handler_fn handle_alias_get, handle_alias_put, handle_alias_delete, handle_model_history;                 /* aliases.c */
 handler_fn handle_running_menu, handle_menu_history, handle_menu_rollback, handle_prescale_column, handle_menu_diff;
 handler_fn handle_menu_list, handle_menu_create, handle_menu_get, handle_menu_activate;                    /* menus.c */
+
+/* ---- keys.c: for struct http_options ------------------------------------------------------------------------------ */
+
+bool authorize(struct app *app, struct request *q, struct response *r, const struct route *route);
+void audit(struct app *app, const struct request *q, const struct route *route, int status);
 
 /* ---- submissions.c: what posting jobs and pipelines has in common ------------------------------------------------- */
 

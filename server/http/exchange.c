@@ -113,6 +113,12 @@ static bool is_listed(const char *name, const char *list)
     return false;
 }
 
+static bool is_authorized(struct exchange *x)
+{
+    const struct http_options *o = &x->http->options;
+    return !o->authorize || o->authorize(x->http->app, &x->q, &x->r, x->match.route);
+}
+
 static bool query_is_ours(struct exchange *x)
 {
     const char *known = x->match.route->query ? x->match.route->query : "";
@@ -155,7 +161,7 @@ static enum MHD_Result on_headers(struct exchange *x, const char *method, const 
 {
     bool close = false;
     begin(x, method);
-    bool taken = guard_headers(x, version, &close) && target_is_ours(x) && find_route(x) && query_is_ours(x) &&
+    bool taken = guard_headers(x, version, &close) && target_is_ours(x) && find_route(x) && is_authorized(x) && query_is_ours(x) &&
                  size_is_ours(x) && media_is_ours(x);
     if (taken && x->http->options.taker_of)
         x->taker = x->http->options.taker_of(x->match.route);
@@ -241,6 +247,8 @@ static enum MHD_Result on_end(struct exchange *x)
                      x->q.request_id);
             respond_problem(&x->q, &x->r, "internal_error", NULL, "The service has no answer to this request.");
         }
+        if (x->http->options.handled)
+            x->http->options.handled(x->http->app, &x->q, x->match.route, x->r.status);
     }
     return reply_queue(x);
 }

@@ -27,7 +27,7 @@ struct request {
     size_t n_query;
     const uint8_t *body;
     size_t body_len;
-    char request_id[40];
+    char request_id[40], key_id[40];   /* key_id: of the key that it came with, "" without */
     int64_t arrived_ns;                /* monotonic, when the headers were read */
     bool may_wait;                     /* respond_later and respond_stream are open to the handler now */
     const void *memo;                  /* the handler's own, from call to call of one request; NULL at first */
@@ -182,6 +182,11 @@ struct http_options {
     size_t n_hosts;
     const struct route *routes;        /* outlives the listener */
     size_t n_routes;
+    /* Whether the request may use the route; false: it has answered.  NULL: everybody may everything. */
+    bool (*authorize)(struct app *app, struct request *q, struct response *r, const struct route *route);
+    /* After the handler of a route has answered; may be NULL. */
+    void (*handled)(struct app *app, const struct request *q, const struct route *route, int status);
+    const char *tls_certificate, *tls_key;        /* PEM texts, which outlive the listener; NULL: no TLS */
     struct http_observer observer;     /* its functions may be NULL */
     /* Who takes the body of a route in pieces; NULL, or when it says NULL: the body is in memory when the handler is called. */
     const struct body_taker *(*taker_of)(const struct route *route);
@@ -201,5 +206,6 @@ void http_stop(struct http *h, int seconds);
 
 /* Whether a numeric address is loopback: without keys nothing else is served. */
 bool http_address_is_loopback(const char *address);
+bool http_address_is_numeric(const char *address);
 
 #endif

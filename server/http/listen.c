@@ -49,6 +49,14 @@ bool http_address_is_loopback(const char *address)
     return a.ss_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((struct sockaddr_in6 *)&a)->sin6_addr);
 }
 
+bool http_address_is_numeric(const char *address)
+{
+    struct sockaddr_storage a;
+    socklen_t len;
+    struct error e;
+    return numeric_address(address, 0, &a, &len, &e) == STATUS_OK;
+}
+
 static enum status listen_socket(struct http *h, int *family, struct error *e)
 {
     struct sockaddr_storage a;
@@ -93,7 +101,12 @@ static enum status start_library(struct http *h, int family, struct error *e)
 {
     const struct http_options *o = &h->options;
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-                     (family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0);
+                     (family == AF_INET6 ? (unsigned)MHD_USE_IPv6 : 0) | (o->tls_key ? (unsigned)MHD_USE_TLS : 0);
+    const struct MHD_OptionItem tls[] = {
+        {o->tls_key ? MHD_OPTION_HTTPS_MEM_KEY : MHD_OPTION_END, 0, (void *)(uintptr_t)o->tls_key},
+        {o->tls_key ? MHD_OPTION_HTTPS_MEM_CERT : MHD_OPTION_END, 0, (void *)(uintptr_t)o->tls_certificate},
+        {MHD_OPTION_END, 0, NULL},
+    };
     h->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, exchange_on_data, h,
         MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL,
@@ -108,8 +121,12 @@ static enum status start_library(struct http *h, int family, struct error *e)
         MHD_OPTION_NOTIFY_CONNECTION, reaper_on_connection, h,
         MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target, h,
         MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed, h,
+        MHD_OPTION_ARRAY, tls,
         MHD_OPTION_END);
-    return h->daemon ? STATUS_OK : error_set(e, STATUS_IO, "libmicrohttpd did not start");
+    if (h->daemon)
+        return STATUS_OK;
+    return error_set(e, STATUS_IO, o->tls_key ? "libmicrohttpd did not start: do the TLS certificate and key belong together?"
+                                              : "libmicrohttpd did not start");
 }
 
 static void take_options(struct http *h, struct app *app, const struct http_options *options)

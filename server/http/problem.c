@@ -19,6 +19,13 @@ const struct problem_kind problem_kinds[] = {
      "The cursor is not one that this list handed out, or a filter was changed behind it.  Start again without cursor."},
     {"invalid_idempotency_key", 400, false, "Invalid Idempotency-Key",
      "The key is 1 to 255 visible ASCII characters that the client makes up, a new one for each new request."},
+    {"unauthenticated", 401, false, "Key required",
+     "The service has keys, and this route needs one: Authorization: Bearer dlt_... or X-API-Key.  Whoever runs the service "
+     "makes keys with POST /api/v1/keys or dltrigger keys create."},
+    {"missing_scope", 403, false, "The key lacks a scope",
+     "The key is good, but not for this: the detail names the scope that the route needs."},
+    {"first_key", 403, false, "The first key is made on the machine",
+     "An open service gives out no keys: stop it and run dltrigger keys create on its data folder."},
     {"path_forbidden", 403, false, "Path outside the data roots",
      "Files are read only below the folders that the service was started with (--data-root).  Copy or link the file "
      "there, or ask whoever runs the service to add its folder."},
@@ -67,6 +74,8 @@ const struct problem_kind problem_kinds[] = {
     {"precondition_required", 428, false, "If-Match required",
      "This changes what others rely on, so the request says which state it was decided on: send If-Match with the ETag that "
      "reading it gave, or * to change it whatever it is."},
+    {"too_many_requests", 429, true, "Too many requests",
+     "The key has a limit of requests a second, which is used up.  Retry-After says when to try again."},
     {"internal_error", 500, false, "Internal error",
      "A fault of the service.  Its log has the request id with the cause; please report it."},
     {"storage_failed", 500, true, "Storage failed",

@@ -104,6 +104,11 @@ const struct route routes[] = {
     {HTTP_PUT, "/api/v1/trigger/prescale-column", "trigger:admin", ACTION, handle_prescale_column, "setPrescaleColumn",
      NONE},
 
+    {HTTP_GET, "/api/v1/keys", "admin", NO_BODY, handle_key_list, "listKeys", NONE},
+    {HTTP_POST, "/api/v1/keys", "admin", ACTION, handle_key_create, "createKey", NONE},
+    {HTTP_DELETE, "/api/v1/keys/{id}", "admin", NO_BODY, handle_key_revoke, "revokeKey", NONE},
+    {HTTP_GET, "/api/v1/audit", "admin", NO_BODY, handle_audit, "getAudit", PAGE},
+
     /* Open Inference Protocol: no /api prefix, since clients have these paths built in. */
     {HTTP_GET, "/v2", "read", NO_BODY, handle_oip_server, "getOipServer", ANY},
     {HTTP_GET, "/v2/health/live", "", NO_BODY, handle_oip_live, "getOipLive", ANY},

@@ -197,6 +197,28 @@ enum status store_dataset_delete(struct store *s, const char *id, int64_t state,
 enum status store_evaluation_latest(struct store *s, struct arena *a, const char *model_version, struct artifact_row *out,
                                     struct error *e) MUST_USE;
 
+/* ---- keys and audit ------------------------------------------------------------------------------------------------ */
+
+struct key_row {
+    const char *id, *name, *sha256, *scopes;      /* scopes: separated by spaces */
+    double rate_per_second;                       /* 0: no limit */
+    int64_t created_us, expires_us, revoked_us;   /* 0: never */
+};
+enum status store_key_insert(struct store *s, const struct key_row *key, struct error *e) MUST_USE;
+/* NOTFOUND when there is no such key, or it is revoked already. */
+enum status store_key_revoke(struct store *s, const char *id, struct error *e) MUST_USE;
+/* Newest first, revoked ones too. */
+enum status store_keys_list(struct store *s, struct arena *a, struct key_row **rows, size_t *n, struct error *e) MUST_USE;
+
+struct audit_row {
+    const char *key_id, *action, *target, *request_id;       /* key_id, request_id: or NULL */
+    int64_t seq, at_us, status;
+};
+enum status store_audit_insert(struct store *s, const struct audit_row *row, struct error *e) MUST_USE;
+/* Newest first; before 0: from the newest. */
+enum status store_audit_list(struct store *s, struct arena *a, int64_t before, size_t limit, struct audit_row **rows,
+                             size_t *n, struct error *e) MUST_USE;
+
 /* ---- menus --------------------------------------------------------------------------------------------------------- */
 
 /* body: the posted menu; resolved: what activation froze (model versions, thresholds), NULL for a draft.  JSON text. */

@@ -73,7 +73,7 @@ refuses "no such file" 404 not_found "$base/api/v1/files:inspect" -d '{"path":"a
 refuses "wrong content" 422 unreadable_file "$base/api/v1/files:inspect" -d '{"path":"text.root"}'
 refuses "path with control" 422 invalid_request "$base/api/v1/files:inspect" -d '{"path":"a\u0007b"}'
 
-for path in /nothing /api/v1/Jobs /api/v1/jobs/ //healthz /healthz/ /api/v1/jobs/a:explode /api/v1/../v1/info /v2/models/x; do
+for path in /nothing /api/v1/Jobs /api/v1/jobs/ //healthz /healthz/ /api/v1/jobs/a:explode /api/v1/../v1/info /v2/nothing; do
     refuses "$path" 404 unknown_route --path-as-is "$base$path"
 done
 for path in /api/v1/jobs/job_none /api/v1/pipelines/pl_none /api/v1/datasets/ds_none /api/v1/models/none \
