@@ -186,9 +186,9 @@ enum status field_value_write(const struct field *leaf, const void *at, struct b
         return field_write_text(table, at, out, e);
     buf_init(&text, VALUE_BYTES_MAX);
     enum status s = field_write_text(table, at, &text, e);
-    size_t skip = text.len ? sizeof prefix - 1 : 0;               /* an absent text writes nothing */
-    if (s == STATUS_OK)
-        s = buf_append(out, text.data + skip, text.len ? text.len - skip - 1 : 0, e);
+    size_t skip = sizeof prefix - 1;
+    if (s == STATUS_OK && text.len > skip)                        /* an absent text writes nothing */
+        s = buf_append(out, text.data + skip, text.len - skip - 1, e);
     buf_fini(&text);
     return s;
 }

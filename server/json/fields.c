@@ -221,7 +221,7 @@ static const char *decode_value(struct decoder *d, const struct field *leaf, con
         return NULL;
     buf_init(&text, VALUE_TEXT_MAX);
     if (field_value_write(leaf, &slot, &text, &e) == STATUS_OK)
-        d->no_memory |= !(copy = arena_strndup(d->a, (const char *)text.data, text.len));
+        d->no_memory |= !(copy = arena_strndup(d->a, text.len ? (const char *)text.data : "", text.len));
     else
         problem(d, pointer, "length", "%s", e.text);
     buf_fini(&text);

@@ -37,6 +37,15 @@ static const struct field spec_fields[] = {
     FIELD_MAP(struct spec, shares),
     FIELD_END,
 };
+/* Values for members of the other table. */
+struct search {
+    struct field_list space, point;
+};
+static const struct field search_fields[] = {
+    FIELD_SPACE(struct search, space, spec_fields, .max = 8),
+    FIELD_POINT(struct search, point, spec_fields),
+    FIELD_END,
+};
 
 static struct buf text_of(const struct json *v)
 {
@@ -61,19 +70,22 @@ static void check_text(const struct json *v)
     json_free(again);
 }
 
-static void check_decoding(const struct json *v)
+static void check_decoding(const struct json *v, const struct field *table)
 {
     struct arena a;
-    struct spec spec, again;
+    union {
+        struct spec spec;
+        struct search search;
+    } object, again;
     struct json_problems problems = {0};
     struct error e;
     arena_init(&a, 64 << 20);
-    enum status s = json_decode_fields(&a, spec_fields, v, "/spec", &spec, &problems, &e);
+    enum status s = json_decode_fields(&a, table, v, "/spec", &object, &problems, &e);
     check(s == STATUS_OK ? problems.n == 0 : s == STATUS_NOMEM || (s == STATUS_ARGUMENT && problems.n > 0));
     if (s == STATUS_OK) {
-        struct json *one = json_encode_fields(spec_fields, &spec);
-        check(json_decode_fields(&a, spec_fields, one, "", &again, &problems, &e) == STATUS_OK);
-        struct json *two = json_encode_fields(spec_fields, &again);
+        struct json *one = json_encode_fields(table, &object);
+        check(json_decode_fields(&a, table, one, "", &again, &problems, &e) == STATUS_OK);
+        struct json *two = json_encode_fields(table, &again);
         struct buf first = text_of(one), second = text_of(two);
         check(first.len == second.len && memcmp(first.data, second.data, first.len) == 0);
         buf_fini(&second);
@@ -93,7 +105,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     check_text(v);
-    check_decoding(v);
+    check_decoding(v, spec_fields);
+    check_decoding(v, search_fields);
     json_free(v);
     return 0;
 }
