@@ -251,6 +251,8 @@ static enum status import_foreign(struct arena *a, const struct model_import *ho
     const struct span parts[N_PARTS] = {{head, sizeof head}, {text.data, text.len}, file};
     if (s == STATUS_OK)
         s = sandbox_run(MODEL_IMPORT_TASK, parts, N_PARTS, &limits, &answer, e);
+    if (s == STATUS_NOTFOUND)          /* of something in the file */
+        s = e->status = STATUS_FORMAT;
     if (s == STATUS_OK)
         s = take_answer(a, (struct span){answer.data, answer.len}, out, e);
     buf_fini(&text);
