@@ -59,13 +59,13 @@ void page_value_range(const struct pq_column *c, const struct pq_values *v, size
     *end = c->list ? (size_t)v->offsets[last] : last;
 }
 
-/* Whether the codec saves an eighth of the first bytes. */
+/* Whether the codec halves the first bytes: what it saves of others is not worth its time (400 MB/s and less). */
 static enum status judge_codec(struct page_writer *w, const uint8_t *p, size_t n, struct error *e)
 {
     n = n < SAMPLE_BYTES ? n : SAMPLE_BYTES;
     w->packed.len = 0;
     TRY(codec_compress(w->codec->codec, w->level, p, n, &w->packed, e));
-    if (w->packed.len > n - n / 8)
+    if (w->packed.len > n / 2)
         w->codec = parquet_codec_of(CODEC_NONE);
     return STATUS_OK;
 }

@@ -54,7 +54,7 @@ struct pq_write_options {
     size_t page_bytes;                 /* of values before compression, 0: 1 MiB, at most 64 MiB */
     int page_version;                  /* of data pages: 1 (also 0) or 2 */
     bool adapt;                        /* each column of a row group as suits it: 32-bit integers of few values by a
-                                        * dictionary, and uncompressed where its first page would hardly shrink */
+                                        * dictionary, and uncompressed where its first page would not halve */
     bool describe;                     /* hash the file while it is written */
     const struct pq_key_value *meta;   /* footer key-value metadata */
     size_t n_meta;
