@@ -298,7 +298,11 @@ static enum status complete(struct app *app, struct request *q, struct taking *t
         return error_set(e, STATUS_NOMEM, "no memory for an upload");
     if (ftruncate(t->fd, (off_t)t->at) != 0)
         return error_errno(e, "upload");
-    TRY(sha256_file_hex(from, sha, &bytes, e));
+    struct sha256 hash = t->hash;
+    if (t->first == 0)
+        sha256_final_hex(&hash, sha);                  /* all of it came in this body */
+    else
+        TRY(sha256_file_hex(from, sha, &bytes, e));
     char *to = file_path(app, &q->arena, sha), *gone;
     if (!to)
         return error_set(e, STATUS_NOMEM, "no memory for an upload");
@@ -323,7 +327,8 @@ void handle_upload_put(struct app *app, struct request *q, struct response *r)
                         (long long)(t->at - t->first), (long long)(t->last + 1 - t->first));
         return;
     }
-    sha256_final_hex(&t->hash, sha);
+    struct sha256 hash = t->hash;
+    sha256_final_hex(&hash, sha);
     if (t->has_digest && strcmp(sha, t->digest) != 0) {
         respond_problem(q, r, "digest_mismatch", NULL, "The body's SHA-256 is %s.", sha);
         return;

@@ -20,7 +20,7 @@
 enum { LOOK_MS = 50, GRACE_MS = 2000, SILENCE_SECONDS = 30 };
 #define ANSWER_ARENA_MAX ((size_t)256 << 20)
 
-const char *const jobs_untrusted_kinds[] = {"ingest", NULL};
+const char *const jobs_untrusted_kinds[] = {"ingest", "import", NULL};
 
 struct link {
     struct job_run *run;
