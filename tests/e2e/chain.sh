@@ -71,7 +71,7 @@ expect "it names a version" "$(get /api/v1/models/topology-hlf/versions/champion
 expect "its history" "$(get /api/v1/models/topology-hlf/history | jq -c '[.items[] | [.alias, .version, .reason]]')" '[["champion",1,"first"]]'
 
 # ---- kill -9 while training -----------------------------------------------------------------------------------------
-spec() { printf '{"kind":"train","spec":{"dataset":"%s","register_as":"%s","params":{"epochs":%d,"seed":5,"batch_size":16}}}' "$train" "$1" "$2"; }
+spec() { printf '{"kind":"train","spec":{"dataset":"%s","register_as":"%s","params":{"epochs":%d,"seed":5,"batch_size":16,"optimizer":"sgd","learning_rate":0.01,"schedule":"cosine","warmup_epochs":9,"clip_norm":1,"keep_best":true}}}' "$train" "$1" "$2"; }
 job=$(post /api/v1/jobs "$(spec killed 1500)" | jq -r .id)
 wait_progress "$job"
 service_kill
