@@ -20,9 +20,10 @@ HLF_SCALE_TARGET static inline HLF_SCALE_VEC(d) HLF_SCALE_VEC(log)(HLF_SCALE_VEC
     bits exponent = ((bits)y - SQRT_HALF_BITS_F64) >> 52;
     vec m = (vec)((bits)y - (exponent << 52));
     vec e = (vec)(exponent | 0x4330000000000000u) - 0x1p52;             /* whole numbers below 2^52 to float64 */
-    vec g = (m - 1) / (m + 1), g2 = g * g;
-    vec series = 2 + g2 * (2.0 / 3 + g2 * (2.0 / 5 + g2 * (2.0 / 7 + g2 * (2.0 / 9 + g2 * (2.0 / 11 + g2 *
-                 (2.0 / 13))))));
+    vec g = (m - 1) / (m + 1), g2 = g * g, g4 = g2 * g2;
+    vec low = (2 + g2 * (2.0 / 3)) + g4 * (2.0 / 5 + g2 * (2.0 / 7));
+    vec high = (2.0 / 9 + g2 * (2.0 / 11)) + g4 * (2.0 / 13);
+    vec series = low + (g4 * g4) * high;
     return e * LN2_HIGH + (g * series + e * LN2_LOW) + (y - y);
 }
 

@@ -12,7 +12,10 @@
 #define KERNELS_NAME "avx2"
 #define TARGET __attribute__((target("avx2,fma")))
 #define OP static inline TARGET __attribute__((always_inline))
-enum { TILE_OUT = 5, TILE_GROUPS = 1, TILE_GRAD = 2, ROWS_TILE = 4, ROWS_GROUPS = 1, STEP_GROUPS = 5 };
+enum {
+    TILE_OUT = 5, TILE_GROUPS = 1, TILE_OUT_NARROW = 5, TILE_GROUPS_NARROW = 0, TILE_GRAD = 2,
+    ROWS_TILE = 4, ROWS_GROUPS = 1, STEP_GROUPS = 5
+};
 
 typedef struct { __m256 lo, hi; } vec;
 

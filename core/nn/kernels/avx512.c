@@ -12,7 +12,10 @@
 #define KERNELS_NAME "avx512"
 #define TARGET __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")))
 #define OP static inline TARGET __attribute__((always_inline))
-enum { TILE_OUT = 5, TILE_GROUPS = 4, TILE_GRAD = 4, ROWS_TILE = 4, ROWS_GROUPS = 5, STEP_GROUPS = 10 };
+enum {
+    TILE_OUT = 5, TILE_GROUPS = 4, TILE_OUT_NARROW = 10, TILE_GROUPS_NARROW = 2, TILE_GRAD = 4,
+    ROWS_TILE = 4, ROWS_GROUPS = 5, STEP_GROUPS = 10
+};
 
 typedef __m512 vec;
 

@@ -4,11 +4,25 @@
  * TARGET, KERNELS_TABLE, KERNELS_NAME and the tile sizes, and then include this file (and INLINE and UNROLL where
  * registers are not to be filled by force).
  *
- * Blocks: a tile of TILE_OUT outputs x TILE_GROUPS groups of lanes is summed in registers; sums longer than BLOCK pause
+ * Blocks: a tile of TILE_OUT outputs x TILE_GROUPS groups of lanes (or TILE_OUT_NARROW x TILE_GROUPS_NARROW, where there
+ * are no more groups) is summed in registers; sums longer than BLOCK pause
  * in memory, so that what a tile reads stays in the first cache whatever the width of the layer.  Neither changes the
  * order of a sum. */
 
-#ifndef INLINE
+/* Under sanitizers tiles are loops: with every load checked, unrolled ones take minutes to compile. */
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define KERNELS_CHECKED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define KERNELS_CHECKED
+#endif
+
+#if !defined(INLINE) && defined(KERNELS_CHECKED)
+#define INLINE static inline TARGET
+#define UNROLL
+#elif !defined(INLINE)
 #define INLINE static inline TARGET __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 #endif
@@ -27,7 +41,7 @@ struct product {
 
 INLINE void product_tile(size_t n_i, size_t n_g, const struct product *p, size_t i0, size_t lane, size_t k0, size_t k1)
 {
-    vec acc[TILE_OUT][TILE_GROUPS];
+    vec acc[TILE_OUT_NARROW][TILE_GROUPS];
     float *out = p->out + i0 * p->ld + lane;
     bool resume = k0 > 0 || p->add;
     UNROLL for (size_t i = 0; i < n_i; i++)
@@ -54,6 +68,8 @@ INLINE void product_tile(size_t n_i, size_t n_g, const struct product *p, size_t
 INLINE void product_columns(size_t n_g, const struct product *p, size_t lane, size_t k0, size_t k1)
 {
     size_t i = 0;
+    for (; n_g <= TILE_GROUPS_NARROW && i + TILE_OUT_NARROW <= p->n_out; i += TILE_OUT_NARROW)
+        product_tile(TILE_OUT_NARROW, n_g <= TILE_GROUPS_NARROW ? n_g : 1, p, i, lane, k0, k1);
     for (; i + TILE_OUT <= p->n_out; i += TILE_OUT)
         product_tile(TILE_OUT, n_g, p, i, lane, k0, k1);
     switch (p->n_out - i) {

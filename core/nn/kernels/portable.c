@@ -12,7 +12,10 @@
 #define TARGET
 #define INLINE static inline
 #define UNROLL
-enum { TILE_OUT = 1, TILE_GROUPS = 1, TILE_GRAD = 1, ROWS_TILE = 1, ROWS_GROUPS = 1, STEP_GROUPS = 1 };
+enum {
+    TILE_OUT = 1, TILE_GROUPS = 1, TILE_OUT_NARROW = 1, TILE_GROUPS_NARROW = 0, TILE_GRAD = 1,
+    ROWS_TILE = 1, ROWS_GROUPS = 1, STEP_GROUPS = 1
+};
 
 typedef struct { float f[NN_LANES]; } vec;
 
