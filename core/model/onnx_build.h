@@ -30,7 +30,7 @@ struct onnx_build {
     Onnx__GraphProto *graph;
     const char *hlf, *particles;       /* values that the layers read */
     const char *mask, *counts;         /* bool [batch, steps], int64 [batch]; NULL until somebody needs them */
-    char scope[16];                    /* of names of intermediate values */
+    char scope[24];                    /* of names of intermediate values */
 };
 
 /* Values are named; NULL after a failure.  `what` is unique within the scope. */
