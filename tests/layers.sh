@@ -54,7 +54,7 @@ BEGIN {
     rule("parquet", "base io codec")
     rule("root", "base io codec event")
     rule("feature", "base event")
-    rule("dataset", "base codec event feature parquet")
+    rule("dataset", "base io codec event feature parquet")
     rule("nn", "base")
     rule("metrics", "base")
     rule("comm", "base")

@@ -1,9 +1,7 @@
 /* core/dataset/published.c
  *
- * Reading the published layouts; see published.h.  A Parquet row group is decoded column by column and handed out in
+ * Reading the published layouts; see core/dataset.h.  A Parquet row group is decoded column by column and handed out in
  * batches, so that a group of sequences is in memory once as doubles and never again as a whole. */
-#include "core/dataset/published.h"
-
 #include "core/dataset/feature_rows.h"
 #include "core/dataset/tfrecord.h"
 

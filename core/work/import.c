@@ -1,12 +1,11 @@
 /* core/work/import.c
  *
  * Job kind "import": the published SparkDLTrigger data, or an export in its layout, as a features dataset of recipe
- * sparkdltrigger-1.  One unit a file, one part a unit; core/dataset/published.h says what the files may hold.
+ * sparkdltrigger-1.  One unit a file, one part a unit; core/dataset.h says what the files may hold.
  *
  * The published features are scaled already.  They are stored as they come, with the identity for a scaler: training takes
  * them as they are, and a model that was trained on them is refused where events are scored as they were measured.  Who
  * knows the bounds that they were scaled with gives feature_min and feature_max, and gets features in their units. */
-#include "core/dataset/published.h"
 #include "core/work/private.h"
 
 #include <string.h>
