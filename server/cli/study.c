@@ -5,14 +5,14 @@
 
 #include <math.h>
 
-struct line {
+struct study_line {
     FILE *out;
     const char *gap;
 };
 
-static void print_value(void *ctx, const char *path, const struct json *value)
+static void print_member(void *ctx, const char *path, const struct json *value)
 {
-    struct line *line = ctx;
+    struct study_line *line = ctx;
     struct buf text;
     struct error e;
     buf_init(&text, 1 << 20);
@@ -24,7 +24,7 @@ static void print_value(void *ctx, const char *path, const struct json *value)
 
 static void print_part(void *ctx, const char *path, const struct json *value)
 {
-    struct line *line = ctx;
+    struct study_line *line = ctx;
     fprintf(line->out, "%s%s %.0f %%", line->gap, path, 100 * json_num(value, 0));
     line->gap = ", ";
 }
@@ -38,14 +38,14 @@ void study_print(FILE *out, const struct json *result)
             (long long)json_int(json_get(result, "n_trials"), 0), (long long)json_int(json_get(result, "folds"), 0));
     for (size_t i = 0; i < json_count(top); i++) {
         const struct json *t = json_at(top, i);
-        struct line line = {out, ""};
+        struct study_line line = {out, ""};
         fprintf(out, "  %2zu. trial %-4lld %.6g +- %.2g  ", i + 1, (long long)json_int(json_get(t, "trial"), 0),
                 json_num(json_get(t, "value"), NAN), json_num(json_get(t, "error"), NAN));
-        json_each(json_get(t, "point"), print_value, &line);
+        json_each(json_get(t, "point"), print_member, &line);
         fputc('\n', out);
     }
     if (json_count(importance) > 0) {
-        struct line line = {out, "  of the differences between trials: "};
+        struct study_line line = {out, "  of the differences between trials: "};
         json_each(importance, print_part, &line);
         fputc('\n', out);
     }

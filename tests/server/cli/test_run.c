@@ -4,6 +4,7 @@
  * a signal does. */
 #include "server/cli/progress.c"
 #include "server/cli/run.c"
+#include "server/cli/study.c"
 #include "tests/server/jobs/fake_kinds.h"
 
 #include <setjmp.h>
