@@ -379,7 +379,7 @@ static enum status read_start(struct child *c, const struct job_kind *const *kin
     buf_fini(&body);
     if (!c->kind)
         return error_set(e, STATUS_UNSUPPORTED, "this program has no job kind %s", kind);
-    return n > 0 ? source_policy_set(&policy, e) : STATUS_OK;
+    return source_policy_set(&policy, e);          /* also without hosts: a refusal names the setting */
 }
 
 static enum status run_it(struct child *c, struct arena *unit_arena, bool *partial, struct buf *result, struct error *e)
