@@ -103,6 +103,8 @@ int64_t train_params_epochs(const struct train_params *p);
 enum status train_params_ready(const struct train_params *p, const char *where, struct error *e) MUST_USE;
 /* What the network of these parameters reads; they must have passed the check. */
 enum model_input estimator_input(const struct train_params *p);
+/* ARGUMENT when something of them watches held-out rows (a plateau, patience, the best epoch) and there are none. */
+enum status train_params_check_watch(const struct train_params *p, bool has_held_out, struct error *e) MUST_USE;
 /* Hash of all parameters that decide how a fit of given data goes, without those that only say how far (epochs, unless
  * something follows from their number) and how fast: of two fits with the same way, the shorter is the beginning of the
  * longer, bit by bit.  Fails: NOMEM, RANGE. */

@@ -102,7 +102,7 @@ static enum status trainer_init(struct trainer *t, const struct model_header *he
     if (tree_estimator(&t->header.params))
         return tree_fit_open(t, input, e);
     TRY(take_input(t, input, e));
-    TRY(schedule_check(&t->header.params, t->n_held_out > 0, e));
+    TRY(train_params_check_watch(&t->header.params, t->n_held_out > 0, e));
     fit_state_init(&t->fit);
     TRY(make_state(t, e));
     return make_workspace(t, e);

@@ -26,7 +26,7 @@ void fit_state_init(struct fit_state *s) { field_defaults(fit_state_fields, s); 
 
 bool schedule_keeps_best(const struct train_params *p) { return p->patience > 0 || p->keep_best; }
 
-enum status schedule_check(const struct train_params *p, bool has_held_out, struct error *e)
+enum status train_params_check_watch(const struct train_params *p, bool has_held_out, struct error *e)
 {
     const char *who = p->schedule == SCHEDULE_PLATEAU ? "schedule: plateau watches val_loss"
                       : p->patience > 0               ? "patience: it watches held-out rows"

@@ -23,8 +23,6 @@ void fit_state_init(struct fit_state *s);
 
 /* Whether the best epoch's parameters are kept. */
 bool schedule_keeps_best(const struct train_params *p);
-/* ARGUMENT when something watches held-out rows and there are none. */
-enum status schedule_check(const struct train_params *p, bool has_held_out, struct error *e) MUST_USE;
 
 /* Of the step that takes the `rows` rows behind the first `done` of `all` in this epoch. */
 double schedule_rate(const struct train_params *p, const struct fit_state *s, size_t done, size_t rows, size_t all);

@@ -159,7 +159,7 @@ enum status tree_fit_open(struct trainer *t, const struct train_input *input, st
     f->averaged = tree_averaged(&t->header.params);
     f->n_classes = t->header.classes.n_items;
     TRY(take_rows(t, input, e));
-    TRY(schedule_check(&t->header.params, t->n_held_out > 0, e));
+    TRY(train_params_check_watch(&t->header.params, t->n_held_out > 0, e));
     fit_state_init(&t->fit);
     TRY(make_grower(t, e));
     return make_workspace(t, e);

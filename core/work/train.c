@@ -126,6 +126,7 @@ static enum status validate(const void *spec_, struct error *e)
                              "/register_as: a name has letters, digits, '-', '_' and '.' only");
     const struct train_params p = fit_params(spec);
     TRY(train_params_check(&p, "/params", e));
+    TRY(train_params_check_watch(&p, spec->validation_dataset || p.validation_fraction > 0, e));
     return train_params_ready(&p, "/params", e);
 }
 

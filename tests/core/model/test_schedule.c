@@ -171,12 +171,12 @@ static void test_settings_that_contradict_each_other_are_refused(void **state)
     p.momentum = 0;
     refused(&p, STATUS_ARGUMENT, "/params/nesterov");
     p = params_of(SCHEDULE_PLATEAU);
-    assert_ok(schedule_check(&p, true, &e), &e);
-    assert_status(schedule_check(&p, false, &e), STATUS_ARGUMENT, &e);
+    assert_ok(train_params_check_watch(&p, true, &e), &e);
+    assert_status(train_params_check_watch(&p, false, &e), STATUS_ARGUMENT, &e);
     assert_contains(e.text, "/params/schedule");
     p = params_of(SCHEDULE_CONSTANT);
     p.patience = 1;
-    assert_status(schedule_check(&p, false, &e), STATUS_ARGUMENT, &e);
+    assert_status(train_params_check_watch(&p, false, &e), STATUS_ARGUMENT, &e);
     assert_contains(e.text, "validation_fraction");
 }
 
