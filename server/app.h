@@ -10,6 +10,7 @@
 #include "server/jobs/jobs.h"
 #include "server/live/infer_stats.h"
 #include "server/live/prom.h"
+#include "server/live/webhook.h"
 #include "server/registry/registry.h"
 #include "server/store/store.h"
 #include "server/trigger/trigger.h"
@@ -21,6 +22,7 @@ struct app {
     struct registry *registry;
     struct trigger *trigger;
     struct jobs *jobs;
+    struct webhooks *webhooks;         /* NULL: there is nobody to be told */
     struct prom *prom;
     struct infer_stats *infer_stats;
     struct http *http;

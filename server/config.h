@@ -18,6 +18,8 @@ struct config {
     int64_t http_threads, workers, threads;        /* 0 in the input: chosen from the cores; never 0 after loading */
     int64_t connection_limit, request_seconds, idle_seconds;
     double drain_grace_seconds, drain_seconds;
+    struct field_list webhook_host;    /* const char *: hosts that webhooks may go to */
+    const char *webhook_secret_dir;    /* NULL: no secrets */
     int64_t keep_completed_days, keep_discarded_days, keep_metrics_days, keep_work_days;
     int log_level;                     /* enum log_level */
     const char *port_file;

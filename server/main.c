@@ -83,6 +83,8 @@ static enum status start_jobs(struct app *app, struct error *e)
         .workers = (size_t)c->workers,
         .threads_per_job = (size_t)c->threads,
         .child_kinds = jobs_untrusted_kinds,
+        .webhook_hosts = c->webhook_host.items,
+        .n_webhook_hosts = c->webhook_host.n_items,
         .retention = {c->keep_completed_days, c->keep_discarded_days, c->keep_metrics_days, c->keep_work_days},
         .source_hosts = c->source_host.items,
         .n_source_hosts = c->source_host.n_items,
@@ -126,6 +128,14 @@ static enum status check_open(const struct app *app, struct error *e)
                      "listen: '%s' is not a loopback address, and without keys the service is for this machine only. Make a "
                      "key (dltrigger keys create --name NAME --scopes admin --data-dir %s), or listen on 127.0.0.1 and reach "
                      "it with: ssh -L %u:localhost:%u HOST", c->listen, c->data_dir, c->port, c->port);
+}
+
+static enum status start_webhooks(struct app *app, struct error *e)
+{
+    const struct config *c = app->config;
+    struct webhooks_options o = {.hosts = c->webhook_host.items, .n_hosts = c->webhook_host.n_items,
+                                 .secret_dir = c->webhook_secret_dir};
+    return c->webhook_host.n_items > 0 ? webhooks_start(app->store, app->jobs, &o, &app->webhooks, e) : STATUS_OK;
 }
 
 static enum status start_http(struct app *app, struct error *e)
@@ -239,6 +249,7 @@ static enum status serve(struct app *app, struct error *e)
     TRY_OR(s = prom_create(routes, n_routes, &app->prom, e), destroy_trigger);
     TRY_OR(s = infer_stats_create(&app->infer_stats, e), destroy_prom);
     TRY_OR(s = start_jobs(app, e), destroy_stats);
+    TRY_OR(s = start_webhooks(app, e), stop_jobs);
     TRY_OR(s = start_http(app, e), stop_jobs);
     jobs_on_change(app->jobs, wake_followers, app->http);
     app->ready = true;
@@ -252,6 +263,7 @@ static enum status serve(struct app *app, struct error *e)
     jobs_on_change(app->jobs, NULL, NULL);
     http_stop(app->http, (int)c->drain_seconds);
 stop_jobs:
+    webhooks_stop(app->webhooks);
     jobs_stop(app->jobs);
 destroy_stats:
     infer_stats_destroy(app->infer_stats);

@@ -18,6 +18,7 @@ handler_fn handle_job_metrics, handle_job_logs, handle_job_recipe;              
 handler_fn handle_job_delete;                                                        /* jobs.c */
 handler_fn handle_job_events;                                                        /* job_events.c */
 handler_fn handle_job_patch, handle_job_bulk, handle_job_verify, handle_backup;      /* job_patch.c */
+handler_fn handle_job_deliveries;                                                    /* webhooks.c */
 handler_fn handle_queue_list, handle_queue_get, handle_queue_patch;                  /* queues.c */
 handler_fn handle_pipeline_submit, handle_pipeline_get;                              /* pipelines.c */
 handler_fn handle_dataset_list, handle_dataset_get, handle_dataset_histogram, handle_dataset_delete;      /* datasets.c */

@@ -329,6 +329,8 @@ enum status jobs_start(struct store *store, const struct jobs_options *options, 
     j->threads_per_job = options->threads_per_job > 0 ? options->threads_per_job : 1;
     j->child_kinds = options->child_kinds;
     j->retention = options->retention;
+    j->webhook_hosts = options->webhook_hosts;
+    j->n_webhook_hosts = options->n_webhook_hosts;
     j->retry_base_us = options->retry_base_us > 0 ? options->retry_base_us : 15 * 1000000LL;
     j->cancel_deadline_us = options->cancel_deadline_us > 0 ? options->cancel_deadline_us : 30 * 1000000LL;
     store_new_id("boot", j->boot);

@@ -69,6 +69,8 @@ struct jobs {
     size_t n_source_hosts;
     int64_t retry_base_us, cancel_deadline_us;
     struct jobs_retention retention;
+    const char *const *webhook_hosts;
+    size_t n_webhook_hosts;
     char boot[40];
     atomic_uint_fast64_t n_tokens;
     atomic_int_fast64_t transitions[JOB_STATES];
@@ -145,6 +147,9 @@ int64_t backoff_us(int64_t base_us, int attempt, double jitter);
 enum status spec_check(struct arena *a, const struct job_kind *kind, const struct json *value, const char *pointer,
                        void **spec, const char **text, char sha256[65], struct json_problems *problems,
                        struct error *e) MUST_USE;
+/* webhook_spec.c: the member `webhook` of a body; *out NULL when there is none. */
+enum status webhook_read(const struct jobs *j, struct arena *a, const struct json *body, const struct job_webhook **out,
+                         struct json_problems *problems, struct error *e) MUST_USE;
 /* Problems for inputs[].path of a spec that lie outside the data roots. */
 enum status inputs_check(const struct jobs *j, struct arena *a, const struct json *spec, const char *pointer,
                          struct json_problems *problems, struct error *e) MUST_USE;

@@ -31,6 +31,8 @@ struct jobs_options {
     const char *source_setting;
     int64_t retry_base_us;             /* first backoff; 0: 15 s */
     struct jobs_retention retention;
+    const char *const *webhook_hosts;  /* that webhooks may go to; see server/live/webhook.h */
+    size_t n_webhook_hosts;
     int64_t cancel_deadline_us;        /* how long a cancelled job may take to stop before it is fenced off; 0: 30 s */
 };
 
@@ -128,6 +130,8 @@ size_t series_thin(struct job_metric *points, size_t n, size_t most);
  * followers, who look at the row then. */
 void jobs_wait_change(struct jobs *j, const char *id, int timeout_ms);
 
+/* Whether a webhook may go to this URL. */
+bool webhook_url_allowed(const char *url, const char *const *hosts, size_t n_hosts);
 /* RFC 3339, with any offset; false when it is none. */
 bool time_parse(const char *text, int64_t *unix_us);
 

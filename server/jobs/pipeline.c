@@ -28,6 +28,7 @@ struct pipeline {
     struct json_problems *problems;
     struct arena *answer_arena;
     const struct submit_key *key;
+    const struct job_webhook *webhook;
     struct submit_answer *answer;                 /* NULL: nobody wants one */
 };
 
@@ -271,12 +272,13 @@ static enum status insert_steps(struct pipeline *p, struct error *e)
         s->job.tracestate = p->key ? p->key->tracestate : NULL;
         jobs[i] = s->job;
     }
+    jobs[0].webhook = p->webhook;
     return accept_jobs(p->jobs, p->answer_arena, jobs, p->n, p->id, p->key, p->answer, e);
 }
 
 static enum status submit(struct pipeline *p, const struct json *body, struct error *e)
 {
-    static const char *const members[] = {"name", "steps", NULL};
+    static const char *const members[] = {"name", "steps", "webhook", NULL};
     const struct json *steps = json_get(body, "steps");
     if (json_type_of(body) != JSON_OBJECT_) {
         json_problem_add(p->problems, "", "type", "must be an object, not %s", json_type_name(json_type_of(body)));
@@ -284,6 +286,11 @@ static enum status submit(struct pipeline *p, const struct json *body, struct er
     }
     json_check_members(body, members, "", p->problems);
     read_name(p, body);
+    struct job_webhook *webhook = NULL;
+    TRY(webhook_read(p->jobs, p->a, body, (const struct job_webhook **)&webhook, p->problems, e));
+    if (webhook)
+        webhook->whole_pipeline = true;
+    p->webhook = webhook;
     p->n = json_type_of(steps) == JSON_ARRAY_ ? json_count(steps) : 0;
     if (p->n == 0 || p->n > STEPS_MAX) {
         json_problem_add(p->problems, "/steps", "length", "must be an array of 1 to %d steps", STEPS_MAX);

@@ -267,7 +267,7 @@ enum status wishes_read(struct arena *a, const struct json *body, const char *po
 static enum status read_job(struct jobs *j, struct arena *a, const struct json *body, bool admin, struct job_new *job,
                             struct json_problems *problems, struct error *e)
 {
-    static const char *const members[] = {"kind", "spec", WISHES, NULL};
+    static const char *const members[] = {"kind", "spec", "webhook", WISHES, NULL};
     char *sha256 = arena_alloc(a, 1, 65);
     void *spec;
     if (!sha256)
@@ -275,6 +275,7 @@ static enum status read_job(struct jobs *j, struct arena *a, const struct json *
     json_check_members(body, members, "", problems);
     const struct job_kind *kind = kind_read(j, body, "", admin, problems);
     TRY(wishes_read(a, body, "", kind, NULL, job, problems, e));
+    TRY(webhook_read(j, a, body, &job->webhook, problems, e));
     if (!json_get(body, "spec"))
         json_problem_add(problems, "/spec", "required", "is required");
     else if (kind) {

@@ -14,6 +14,7 @@
 
 /* The tags that a job is found by. */
 enum status jobs_set_tags(struct db *db, const char *id, const char *tags, struct error *e) MUST_USE;
+enum status jobs_insert_webhook(struct db *db, const struct job_new *job, int64_t now_us, struct error *e) MUST_USE;
 /* Units and checkpoint. */
 enum status jobs_forget_units(struct db *db, const char *id, struct error *e) MUST_USE;
 /* Cancels all pending jobs that need `id`, directly or through others. */

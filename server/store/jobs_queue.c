@@ -67,6 +67,9 @@ static enum status insert_all(struct store *s, void *ctx, struct error *e)
                    " AND NOT EXISTS (SELECT 1 FROM job_needs n JOIN jobs up ON up.id = n.need_id WHERE n.job_id = ?1"
                    " AND up.state <> 'completed')",
                    db_text(in->jobs[i].id), db_i64(now_us)));
+    for (size_t i = 0; i < in->n; i++)
+        if (in->jobs[i].webhook)
+            TRY(jobs_insert_webhook(db, &in->jobs[i], now_us, e));
     return in->record ? insert_record(db, in->record, e) : STATUS_OK;
 }
 

@@ -72,6 +72,22 @@ struct job_row {
     const char *reused_from, *verify_of, *verification;                /* see store_jobs.h; verification: JSON text */
 };
 
+/* Who is to be told when a job, or any of its pipeline's, gets into one of these states. */
+struct job_webhook {
+    const char *url, *events, *secret_ref;         /* events: JSON array of states or "end"; secret_ref may be NULL */
+    bool whole_pipeline;
+};
+struct webhook_delivery {
+    int64_t seq;
+    const char *job_id, *event, *state;            /* event "SEQ STATE"; state "waiting", "delivered", "failed" */
+    int attempts, http_status;                     /* http_status 0: no answer yet */
+    int64_t next_us, created_us, finished_us;
+    const char *error, *url, *secret_ref;
+};
+/* Of a job (NULL: of all), oldest first; due_us not 0: those that wait and are due by then. */
+enum status store_webhook_deliveries(struct store *s, struct arena *a, const char *job_id, int64_t due_us, size_t limit,
+                                     struct webhook_delivery **rows, size_t *n, struct error *e) MUST_USE;
+
 struct job_new {
     const char *id, *kind, *spec, *spec_sha256, *pipeline_id, *step, *needs, *tags;
     int priority, max_attempts;
@@ -82,6 +98,7 @@ struct job_new {
     const char *traceparent, *tracestate;
     bool cache_off;
     const char *verify_of;             /* the job that this one runs again to compare; else NULL */
+    const struct job_webhook *webhook; /* NULL: none */
 };
 /* All or none, in one transaction; with unmet needs a job is pending, before its time scheduled, else available. */
 enum status store_jobs_insert(struct store *s, const struct job_new *jobs, size_t n, struct error *e) MUST_USE;

@@ -125,6 +125,13 @@ enum status store_job_cancelled(struct store *s, const char *id, const char *tok
 enum status store_job_cancelled_forced(struct store *s, const char *id, const char *token, const char *error,
                                        const char *upstream_error, struct error *e) MUST_USE;
 
+/* ---- webhooks ------------------------------------------------------------------------------------------------------ */
+
+/* Notes what there is to tell since the last time; *any: somebody wants to be told at all. */
+enum status store_webhooks_note(struct store *s, bool *any, struct error *e) MUST_USE;
+/* state, attempts, next_us, http_status, error, finished_us of the delivery d->seq. */
+enum status store_webhook_delivery_save(struct store *s, const struct webhook_delivery *d, struct error *e) MUST_USE;
+
 /* ---- retention: a hundred jobs at a time ------------------------------------------------------------------------------ */
 
 /* Final jobs that ended before these times, and that no unfinished job needs, are deleted; *rows are what they were. */
