@@ -5,6 +5,7 @@
 #include "core/model/tree_forest.h"
 #include "core/model/tree_xgboost.h"
 #include "tests/core/model/toy.h"
+#include "tests/support/support.h"
 
 #include <dlfcn.h>
 
@@ -294,6 +295,46 @@ static void test_a_stream_gives_the_same_trees_or_says_how_much_memory_it_takes(
     toy_fini(&t);
 }
 
+/* From rows to a model and through a checkpoint. */
+static enum status whole_fit(const struct toy *t, struct error *e)
+{
+    struct trainer *trainer;
+    struct epoch_report report;
+    struct model *m = NULL;
+    struct buf checkpoint;
+    TRY(trainer_create(&t->header, &t->data, &trainer, e));
+    buf_init(&checkpoint, 1 << 24);
+    enum status s = trainer_epoch(trainer, NULL, &report, e);
+    if (s == STATUS_OK)
+        s = trainer_checkpoint(trainer, &checkpoint, e);
+    if (s == STATUS_OK)
+        s = trainer_restore(trainer, (struct span){checkpoint.data, checkpoint.len}, e);
+    if (s == STATUS_OK)
+        s = trainer_model(trainer, &m, e);
+    model_release(m);
+    buf_fini(&checkpoint);
+    trainer_destroy(trainer);
+    return s;
+}
+
+static void test_a_fit_that_runs_out_of_memory_anywhere_says_so(void **state)
+{
+    (void)state;
+    SKIP_WITHOUT_XGBOOST();
+    for (size_t i = 0; i < ARRAY_LEN(both); i++) {
+        struct toy t;
+        struct error e;
+        toy_trees(&t, 50, 2, both[i]);
+        t.header.params.trees.n_trees = 1;
+        assert_ok(whole_fit(&t, &e), &e);
+        for (size_t n = 1; alloc_fail_begin(n); n++) {
+            enum status s = whole_fit(&t, &e);
+            assert_int_equal(s, alloc_fail_end() ? STATUS_NOMEM : STATUS_OK);
+        }
+        toy_fini(&t);
+    }
+}
+
 /* ---- next to XGBoost's own answers -------------------------------------------------------------------------------- */
 
 struct peer {
@@ -551,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_cancelling_ends_before_the_next_tree),
         cmocka_unit_test(test_patience_ends_boosting_and_keeps_the_trees_of_the_best_epoch),
         cmocka_unit_test(test_a_stream_gives_the_same_trees_or_says_how_much_memory_it_takes),
+        cmocka_unit_test(test_a_fit_that_runs_out_of_memory_anywhere_says_so),
         cmocka_unit_test(test_scores_are_those_of_xgboost),
         cmocka_unit_test(test_a_row_goes_left_where_it_is_below_the_threshold),
         cmocka_unit_test(test_a_rows_scores_are_the_same_bits_in_any_batch),
