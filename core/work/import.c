@@ -6,31 +6,16 @@
  * The published features are scaled already.  They are stored as they come, with the identity for a scaler: training takes
  * them as they are, and a model that was trained on them is refused where events are scored as they were measured.  Who
  * knows the bounds that they were scaled with gives feature_min and feature_max, and gets features in their units. */
-#include "core/work/private.h"
+#include "core/work/import.h"
 
 #include <string.h>
-#include <unistd.h>
 
-enum { CLASSES_MAX = METRICS_CLASSES_MAX, HASH_CHUNK = 1 << 20, HISTOGRAM_SAMPLE = 1 << 18, PATTERNS = 4 };
+enum { CLASSES_MAX = METRICS_CLASSES_MAX, HASH_CHUNK = 1 << 20, PATTERNS = 4 };
 
-static const char recipe_name[] = "sparkdltrigger-1", plan_name[] = "import-plan";
-static const char *const split_names[] = {"train", "test", NULL};
+static const char plan_name[] = "import-plan";
+const char *const import_split_names[] = {"train", "test", NULL};
 static const char *const standard_classes[] = {"qcd", "tt", "wjets"};
 
-struct import_input {
-    const char *path, *label;
-};
-struct import_columns {
-    const char *hlf, *label, *sequence;
-};
-struct import_spec {
-    struct field_list inputs;          /* struct import_input */
-    struct field_list classes;         /* const char * */
-    struct import_columns columns;
-    bool sequences, scaled;
-    int split;
-    struct field_list feature_min, feature_max;              /* double [14], or none */
-};
 static const struct field input_fields[] = {
     FIELD_STRING(struct import_input, path, .required = true, .min = 1, .max = 4096,
                  .doc = "file, folder or glob, below a data root; of a folder the files of all parts, also those in folders "
@@ -55,7 +40,7 @@ static const struct field spec_fields[] = {
                       .doc = "in the order of encoded_label; default: qcd, tt, wjets"),
     FIELD_OBJECT(struct import_spec, columns, columns_fields, .doc = "names of the columns"),
     FIELD_BOOL(struct import_spec, sequences, .def = 1, .doc = "take GRU_input too, if the first file has it"),
-    FIELD_ENUM(struct import_spec, split, split_names, .doc = "which part this is"),
+    FIELD_ENUM(struct import_spec, split, import_split_names, .doc = "which part this is"),
     FIELD_BOOL(struct import_spec, scaled, .def = 1,
                .doc = "the features are scaled already, as the published ones are; false: they are in their units, and a "
                       "scaler is fitted to them"),
@@ -77,15 +62,6 @@ static const struct field result_fields[] = {
     FIELD_END,
 };
 
-/* Decided once. */
-struct import_file {
-    const char *path;
-    int64_t label;                     /* -1: the file says */
-};
-struct import_plan {
-    struct field_list files;           /* struct import_file */
-    bool sequences;
-};
 static const struct field file_fields[] = {
     FIELD_STRING(struct import_file, path),
     FIELD_I64(struct import_file, label),
@@ -96,13 +72,7 @@ static const struct field plan_fields[] = {
     FIELD_BOOL(struct import_plan, sequences),
     FIELD_END,
 };
-/* What a unit leaves. */
-struct import_unit {
-    int64_t rows, bytes;
-    const char *sha256;
-    struct field_list counts;          /* int64_t, by class */
-};
-static const struct field unit_fields[] = {
+const struct field import_unit_fields[] = {
     FIELD_I64(struct import_unit, rows),
     FIELD_I64(struct import_unit, bytes),
     FIELD_STRING(struct import_unit, sha256),
@@ -110,7 +80,7 @@ static const struct field unit_fields[] = {
     FIELD_END,
 };
 
-static const char *const *classes_of(const struct import_spec *spec, size_t *n)
+const char *const *import_classes(const struct import_spec *spec, size_t *n)
 {
     *n = spec->classes.n_items ? spec->classes.n_items : ARRAY_LEN(standard_classes);
     return spec->classes.n_items ? spec->classes.items : (const void *)standard_classes;
@@ -119,7 +89,7 @@ static const char *const *classes_of(const struct import_spec *spec, size_t *n)
 static int64_t class_index(const struct import_spec *spec, const char *name, size_t len)
 {
     size_t n;
-    const char *const *names = classes_of(spec, &n);
+    const char *const *names = import_classes(spec, &n);
     for (size_t i = 0; i < n; i++)
         if (strlen(names[i]) == len && memcmp(names[i], name, len) == 0)
             return (int64_t)i;
@@ -159,7 +129,7 @@ static enum status class_of_path(const struct import_spec *spec, const char *pat
 {
     size_t n_classes;
     *out = -1;
-    classes_of(spec, &n_classes);
+    import_classes(spec, &n_classes);
     for (const char *at = path; (at = strchr(at, '/')); ) {
         const char *part = ++at, *end = strchr(part, '/'), *equals = memchr(part, '=', end ? (size_t)(end - part) : 0);
         if (!equals)
@@ -337,7 +307,7 @@ static enum status run_file(struct import_run *r, const struct import_file *file
                             struct error *e)
 {
     size_t n_classes;
-    classes_of(r->spec, &n_classes);
+    import_classes(r->spec, &n_classes);
     const struct published_options o = {r->spec->columns.hlf, r->spec->columns.label,
                                         r->plan->sequences ? r->spec->columns.sequence : NULL, n_classes,
                                         (int32_t)file->label};
@@ -362,10 +332,10 @@ static enum status run(struct job_ctx *ctx, const void *spec, int phase, int64_t
     char folder[PATH_BYTES_MAX], path[PATH_BYTES_MAX], sha[65];
     struct import_run r = {.ctx = ctx, .spec = spec, .plan = &p, .source = (int32_t)unit};
     size_t n_classes;
-    classes_of(spec, &n_classes);
+    import_classes(spec, &n_classes);
     TRY(plan_get(ctx, spec, &p, e));
     for (int64_t i = 0; i < unit; i++) {
-        TRY(work_unit_result(ctx, phase, i, unit_fields, &before, e));
+        TRY(work_unit_result(ctx, phase, i, import_unit_fields, &before, e));
         r.done += before.rows;
     }
     const struct import_file *file = (const struct import_file *)p.files.items + unit;
@@ -379,130 +349,7 @@ static enum status run(struct job_ctx *ctx, const void *spec, int phase, int64_t
     TRY(s);
     left.sha256 = sha;
     left.counts = (struct field_list){r.counts, n_classes};
-    return field_write_text(unit_fields, &left, result, e);
-}
-
-/* ---- the dataset --------------------------------------------------------------------------------------------------- */
-
-/* Parts, sources and counts, from what the units left; a file without rows gives no part. */
-static enum status gather(struct job_ctx *ctx, const struct import_spec *spec, const struct import_plan *p,
-                          const char *folder, struct manifest *m, struct error *e)
-{
-    size_t n_classes, n = p->files.n_items, n_parts = 0;
-    const char *const *names = classes_of(spec, &n_classes);
-    const struct import_file *files = p->files.items;
-    struct dataset_part *parts = ARENA_NEW(ctx->arena, struct dataset_part, n);
-    struct dataset_source *sources = ARENA_NEW(ctx->arena, struct dataset_source, n);
-    struct class_count *counts = ARENA_NEW(ctx->arena, struct class_count, n_classes);
-    struct cut_row *flow = ARENA_NEW(ctx->arena, struct cut_row, 2 * n_classes);
-    if (!parts || !sources || !counts || !flow)
-        return error_set(e, STATUS_NOMEM, "list of files");
-    for (size_t i = 0; i < n; i++) {
-        struct import_unit u;
-        char name[48], path[PATH_BYTES_MAX];
-        TRY(work_unit_result(ctx, 0, (int64_t)i, unit_fields, &u, e));
-        sources[i] = (struct dataset_source){files[i].path, files[i].label >= 0 ? names[files[i].label] : NULL, u.sha256,
-                                             u.bytes, u.rows, u.rows};
-        snprintf(name, sizeof name, "part-%05zu.parquet", i);
-        TRY(work_path(ctx, path, e, "dataset/%s", name));
-        if (u.rows == 0 && unlink(path) != 0 && access(path, F_OK) == 0)
-            return error_errno(e, "an empty part");
-        if (u.rows > 0)
-            TRY(dataset_part_describe(ctx->arena, folder, name, u.rows, &parts[n_parts++], e));
-        for (size_t c = 0; c < n_classes && c < u.counts.n_items; c++)
-            counts[c].events += ((const int64_t *)u.counts.items)[c];
-    }
-    for (size_t c = 0; c < n_classes; c++) {
-        counts[c].name = names[c];
-        counts[c].weight = (double)counts[c].events;
-        flow[2 * c] = (struct cut_row){"read", names[c], counts[c].events, counts[c].weight};
-        flow[2 * c + 1] = (struct cut_row){split_names[spec->split], names[c], counts[c].events, counts[c].weight};
-    }
-    m->classes = (struct field_list){(void *)(uintptr_t)names, n_classes};
-    m->parts = (struct field_list){parts, n_parts};
-    m->sources = (struct field_list){sources, n};
-    m->class_counts = (struct field_list){counts, n_classes};
-    m->cut_flow = (struct field_list){flow, 2 * n_classes};
-    return n_parts > 0 ? STATUS_OK : error_set(e, STATUS_ARGUMENT, "the files hold no rows");
-}
-
-struct fit {
-    struct scaler_fit hlf;
-    struct field_list histograms;
-};
-
-static enum status fit_parts(struct job_ctx *ctx, const char *folder, const struct manifest *m, struct fit *f,
-                             struct error *e)
-{
-    const struct dataset_part *parts = m->parts.items;
-    struct feature_rows rows;
-    enum status s = STATUS_OK;
-    feature_rows_init(&rows);
-    for (size_t p = 0; s == STATUS_OK && p < m->parts.n_items; p++) {
-        char path[PATH_BYTES_MAX];
-        struct features_reader *r = NULL;
-        s = snprintf(path, sizeof path, "%s/%s", folder, parts[p].file) < (int)sizeof path
-                ? features_reader_open(path, &r, e)
-                : error_set(e, STATUS_RANGE, "path of a part");
-        for (size_t g = 0; s == STATUS_OK && g < features_reader_groups(r); g++) {
-            feature_rows_clear(&rows);
-            s = features_read(r, g, false, &rows, e);
-            if (s == STATUS_OK && f->histograms.n_items == 0)
-                s = feature_histograms_create(ctx->arena, rows.hlf, rows.n < HISTOGRAM_SAMPLE ? rows.n : HISTOGRAM_SAMPLE,
-                                              &f->histograms, e);
-            if (s == STATUS_OK) {
-                scaler_fit_hlf(&f->hlf, recipe_find(recipe_name), rows.hlf, rows.n);
-                feature_histograms_add(&f->histograms, rows.hlf, rows.weight, rows.n);
-                s = work_check_cancelled(ctx, e);
-            }
-        }
-        features_reader_close(r);
-    }
-    feature_rows_fini(&rows);
-    return s;
-}
-
-/* Identity for features that stay scaled; the bounds that were given; or what is fitted to features in their units. */
-static struct hlf_scaler choose_scaler(const struct import_spec *spec, const struct fit *f)
-{
-    const double *lo = spec->feature_min.items, *hi = spec->feature_max.items;
-    struct hlf_scaler s = {0};
-    if (!spec->scaled)
-        return scaler_hlf(&f->hlf, recipe_find(recipe_name));
-    for (size_t c = 0; c < HLF_COUNT; c++) {
-        bool known = spec->feature_min.n_items > 0;
-        s.shift[c] = known ? lo[c] : 0;
-        s.factor[c] = known ? 1 / (hi[c] - lo[c]) : 1;
-    }
-    return s;
-}
-
-static enum status check_cancelled(void *ctx, struct error *e)
-{
-    return work_check_cancelled(ctx, e);
-}
-
-static enum status describe(struct job_ctx *ctx, const struct import_spec *spec, const struct import_plan *p,
-                            const char *folder, struct manifest *m, struct error *e)
-{
-    const struct summary_watch watch = {check_cancelled, ctx};
-    struct fit f = {0};
-    field_defaults(manifest_fields, m);
-    m->kind = DATASET_FEATURES;
-    m->job_id = ctx->job_id;
-    m->created_at = ctx->created_at;
-    m->build_id = DLT_BUILD_ID;
-    m->recipe = recipe_name;
-    m->split = split_names[spec->split];
-    m->has_rows = p->sequences;
-    m->scaled = spec->scaled && spec->feature_min.n_items == 0;
-    TRY(ctx->host->artifact_id(ctx->host_ctx, ctx->arena, "ds", 0, &m->id, e));
-    TRY(gather(ctx, spec, p, folder, m, e));
-    TRY(fit_parts(ctx, folder, m, &f, e));
-    struct hlf_scaler hlf = choose_scaler(spec, &f);
-    TRY(scaler_record_make(ctx->arena, &hlf, NULL, &m->scaler, e));
-    m->histograms = f.histograms;
-    return features_summary(folder, m, &watch, ctx->arena, &m->quantiles, &m->correlations, e);
+    return field_write_text(import_unit_fields, &left, result, e);
 }
 
 static enum status finish(struct job_ctx *ctx, const void *spec, void *result_, struct error *e)
@@ -513,7 +360,7 @@ static enum status finish(struct job_ctx *ctx, const void *spec, void *result_, 
     char folder[PATH_BYTES_MAX];
     TRY(plan_get(ctx, spec, &p, e));
     TRY(work_path(ctx, folder, e, "dataset"));
-    TRY(describe(ctx, spec, &p, folder, &m, e));
+    TRY(import_describe(ctx, spec, &p, folder, &m, e));
     TRY(manifest_write(folder, &m, e));
     *result = (struct import_result){m.id, m.recipe, m.split, m.rows, (int64_t)p.files.n_items, m.has_rows, m.scaled,
                                      m.class_counts};
