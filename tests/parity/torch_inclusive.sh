@@ -1,7 +1,7 @@
 #!/bin/sh
 # `inclusive` and `hlf` here and in PyTorch on the same rows of ../shared/data/large (4,800 to learn from, 1,200 to test): macro
 # AUC on the test part, mean of three seeds each.  `inclusive` must be above `hlf`, and each within 0.01 of PyTorch's.
-# Ours and PyTorch's run side by side, a core each: about 10 minutes on two free cores, nearly all of them PyTorch's.
+# Ours and PyTorch's run side by side, a core each: 16 minutes of CPU time, nearly all of it PyTorch's.
 # Needs ../shared/data/large, python3-torch and python3-numpy (deploy/packages.txt, group parity).
 #   torch_inclusive.sh BUILD
 set -eu
