@@ -60,7 +60,7 @@ enum status export_options_check(const struct export_options *o, struct error *e
     return STATUS_OK;
 }
 
-/* ---- files ---------------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 enum status export_grow(void *array, size_t *cap, size_t n, size_t size, struct error *e)
 {
@@ -129,7 +129,7 @@ enum status export_close(struct exporter *x, bool cut, struct error *e)
     return s;
 }
 
-/* ---- one batch -------------------------------------------------------------------------------------------------------- */
+/* ---- one batch --------------------------------------------------------------------------------------------------- */
 
 static enum status prepare_steps(struct exporter *x, struct error *e)
 {
@@ -183,7 +183,7 @@ static enum status export_group(struct exporter *x, const struct export_watch *w
     return STATUS_OK;
 }
 
-/* ---- one part --------------------------------------------------------------------------------------------------------- */
+/* ---- one part ---------------------------------------------------------------------------------------------------- */
 
 static enum status exporter_init(struct exporter *x, const struct dataset *d, const struct export_options *o,
                                  const char *folder, struct error *e)
@@ -281,7 +281,7 @@ enum status export_part(const struct dataset *d, const struct export_options *o,
     return s == STATUS_OK || s == STATUS_CANCELLED ? s : error_wrap(e, "export of dataset %s", d->manifest.id);
 }
 
-/* ---- the record --------------------------------------------------------------------------------------------------------- */
+/* ---- the record -------------------------------------------------------------------------------------------------- */
 
 static enum status describe_file(struct arena *a, const char *folder, const char *name, struct export_file *out,
                                  struct error *e)
@@ -374,7 +374,7 @@ enum status export_read(struct arena *a, const char *folder, struct export_recor
     return s;
 }
 
-/* ---- all at once -------------------------------------------------------------------------------------------------------- */
+/* ---- all at once ------------------------------------------------------------------------------------------------- */
 
 static enum status export_into(const struct dataset *d, const struct export_options *o, const char *folder,
                                struct error *e)

@@ -40,7 +40,7 @@ size_t export_file_names(const struct exporter *x, size_t part, char names[EXPOR
     return n;
 }
 
-/* ---- Parquet ------------------------------------------------------------------------------------------------------- */
+/* ---- Parquet ----------------------------------------------------------------------------------------------------- */
 
 static size_t published_columns(const struct exporter *x, struct pq_column out[3])
 {
@@ -158,7 +158,7 @@ static enum status parquet_end(struct exporter *x, struct error *e)
     return pq_writer_finish(w, e);
 }
 
-/* ---- TFRecord ------------------------------------------------------------------------------------------------------ */
+/* ---- TFRecord ---------------------------------------------------------------------------------------------------- */
 
 static enum status tfrecord_begin(struct exporter *x, int64_t at, struct error *e)
 {
@@ -196,7 +196,7 @@ static enum status cut_and_close(struct exporter *x, struct error *e)
     return export_close(x, true, e);
 }
 
-/* ---- NumPy --------------------------------------------------------------------------------------------------------- */
+/* ---- NumPy ------------------------------------------------------------------------------------------------------- */
 
 enum { NPY_HEAD = 128 };               /* a multiple of 64, as the format wants it */
 
@@ -306,7 +306,7 @@ static enum status close_only(struct exporter *x, struct error *e)
     return export_close(x, false, e);
 }
 
-/* ---- CSV ----------------------------------------------------------------------------------------------------------- */
+/* ---- CSV --------------------------------------------------------------------------------------------------------- */
 
 /* A text field by RFC 4180: quoted, quotes doubled. */
 static enum status put_quoted(struct buf *line, const char *text, struct error *e)

@@ -122,7 +122,7 @@ static enum status validate(const void *spec_, struct error *e)
     return STATUS_OK;
 }
 
-/* ---- which files --------------------------------------------------------------------------------------------------- */
+/* ---- which files ------------------------------------------------------------------------------------------------- */
 
 /* "label=1" or "encoded_label=tt" among the folders of a path: a number or name of a class.  *out -1: none says. */
 static enum status class_of_path(const struct import_spec *spec, const char *path, int64_t *out, struct error *e)
@@ -207,7 +207,8 @@ static enum status plan_input(struct job_ctx *ctx, const struct import_spec *spe
     TRY(add_files(ctx, spec, input, &paths, plan, e));
     return plan->files.n_items > before
                ? STATUS_OK
-               : error_set(e, STATUS_NOTFOUND, "%.200s: no data files (names that begin with _ or . do not count)", input->path);
+               : error_set(e, STATUS_NOTFOUND, "%.200s: no data files (names that begin with _ or . do not count)",
+                           input->path);
 }
 
 static enum status plan_get(struct job_ctx *ctx, const struct import_spec *spec, struct import_plan *plan, struct error *e)
@@ -236,7 +237,7 @@ static enum status plan(struct job_ctx *ctx, const void *spec, int phase, int64_
     return STATUS_OK;
 }
 
-/* ---- one file ------------------------------------------------------------------------------------------------------ */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 struct import_run {
     struct job_ctx *ctx;

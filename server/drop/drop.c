@@ -56,7 +56,7 @@ void drop_split(const char *given, char out[4096], const char **label)
         out[equals - given] = '\0';
 }
 
-/* ---- one file ------------------------------------------------------------------------------------------------------ */
+/* ---- one file ---------------------------------------------------------------------------------------------------- */
 
 static struct json *job_body(const char *path, const char *label)
 {
@@ -125,7 +125,7 @@ static bool take(struct drop *d, const char *path, const char *label, int64_t by
     return !later;
 }
 
-/* ---- which files are complete ---------------------------------------------------------------------------------------- */
+/* ---- which files are complete ------------------------------------------------------------------------------------ */
 
 static struct candidate *candidate_get(struct drop *d, const char *path)
 {

@@ -48,7 +48,7 @@ static enum rows_format choose_format(const char *accept)
     return best;
 }
 
-/* ---- particle rows ------------------------------------------------------------------------------------------------ */
+/* ---- particle rows ----------------------------------------------------------------------------------------------- */
 
 enum { PARTICLES_EVENTS_MAX = 20 };    /* a page: 801 rows of 19 numbers each are 2 MB of JSON */
 
@@ -106,7 +106,7 @@ static enum status add_particles(struct request *q, struct dataset *d, int64_t f
     return s;
 }
 
-/* ---- one page ------------------------------------------------------------------------------------------------------ */
+/* ---- one page ---------------------------------------------------------------------------------------------------- */
 
 struct rows_page {
     struct dataset *dataset;

@@ -34,7 +34,7 @@ static char *file_path(struct app *app, struct arena *a, const char *name)
     return arena_printf(a, "%s/uploads/%s", store_folder(app->store), name);
 }
 
-/* ---- headers ------------------------------------------------------------------------------------------------------ */
+/* ---- headers ----------------------------------------------------------------------------------------------------- */
 
 static bool take_number(const char **at, int64_t *out)
 {
@@ -95,8 +95,8 @@ static bool read_headers(struct request *q, struct response *r, struct taking *t
     const char *range = request_header(q, "Content-Range"), *digest = request_header(q, "Content-Digest");
     const char *name = q->params[0];
     t->last = t->total = -1;
-    if (strlen(name) > NAME_BYTES_MAX || !text_is_clean(name, strlen(name)) || strncmp(name, "up_", 3) == 0 || name[0] == '.' ||
-        strpbrk(name, "*?[]\"\\")) {
+    if (strlen(name) > NAME_BYTES_MAX || !text_is_clean(name, strlen(name)) || strncmp(name, "up_", 3) == 0 ||
+        name[0] == '.' || strpbrk(name, "*?[]\"\\")) {
         respond_problem(q, r, "invalid_request", NULL, "A name has at most %d bytes, none of * ? [ ] \" \\, and does not "
                         "begin with up_ or a dot.", NAME_BYTES_MAX);
         return false;
@@ -113,7 +113,7 @@ static bool read_headers(struct request *q, struct response *r, struct taking *t
     return true;
 }
 
-/* ---- taking ------------------------------------------------------------------------------------------------------- */
+/* ---- taking ------------------------------------------------------------------------------------------------------ */
 
 static void expire(struct app *app, struct arena *a)
 {
@@ -211,7 +211,8 @@ static bool take_begin(struct app *app, struct request *q, struct response *r)
     if (t->first != t->row.received || (t->row.total >= 0 && t->total >= 0 && t->total != t->row.total)) {
         say_range(q, r, t->row.received);
         respond_problem(q, r, "offset_mismatch", NULL, "%lld bytes are here%s, the body begins at %lld.",
-                        (long long)t->row.received, t->first == t->row.received ? " of another total" : "", (long long)t->first);
+                        (long long)t->row.received, t->first == t->row.received ? " of another total" : "",
+                        (long long)t->first);
         return false;
     }
     t->failed = false;
@@ -270,7 +271,7 @@ static void take_end(struct app *app, struct request *q)
 }
 const struct body_taker upload_taker = {take_begin, take_piece, take_end};
 
-/* ---- answers ------------------------------------------------------------------------------------------------------ */
+/* ---- answers ----------------------------------------------------------------------------------------------------- */
 
 /* The name that the client gave. */
 static struct json *upload_to_json(struct arena *a, const struct upload_row *u)

@@ -17,8 +17,8 @@ struct loop_watch {
     void *ctx;
 };
 
-/* Blocks until SIGTERM or SIGINT, calls drain(ctx) once, waits `grace_seconds`, returns.  `watch` may be NULL.  A second signal, in the grace
- * or any time after, ends the process at once (by that signal). */
+/* Blocks until SIGTERM or SIGINT, calls drain(ctx) once, waits `grace_seconds`, returns.  A second signal, in the grace
+ * or any time after, ends the process at once (by that signal).  `watch` may be NULL. */
 enum status loop_run(double grace_seconds, void (*drain)(void *ctx), void *ctx, const struct loop_watch *watch,
                      struct error *e) MUST_USE;
 /* Makes a write to a closed socket an error instead of a signal.  First thing in main, before any thread. */

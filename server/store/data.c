@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* ---- facts --------------------------------------------------------------------------------------------------------- */
+/* ---- facts ------------------------------------------------------------------------------------------------------- */
 
 /* The first column of the first row as text; NULL without one. */
 static enum status one_text(struct store *s, struct arena *a, const char *sql, const struct db_value *values, size_t n,
@@ -66,7 +66,7 @@ enum status store_export_delete(struct store *s, const char *id, struct error *e
     return store_write(s, export_delete, &(struct pair){id, NULL}, e);
 }
 
-/* ---- uploads ------------------------------------------------------------------------------------------------------- */
+/* ---- uploads ----------------------------------------------------------------------------------------------------- */
 
 #define UPLOAD_COLUMNS "name, id, sha256, received, coalesce(total, -1), created_us, changed_us"
 
@@ -292,7 +292,7 @@ enum status store_uploads_expire(struct store *s, struct arena *a, int64_t befor
     return store_write(s, expire, &(struct expiry){a, before_us, ids, n}, e);
 }
 
-/* ---- dropped files --------------------------------------------------------------------------------------------------- */
+/* ---- dropped files ----------------------------------------------------------------------------------------------- */
 
 enum status store_dropped_known(struct store *s, const char *path, int64_t bytes, int64_t mtime_ns, bool *out,
                                 struct error *e)
