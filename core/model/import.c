@@ -1,7 +1,7 @@
 /* core/model/import.c
  *
- * Files of models, whatever their format, as models.  What is not our own format is parsed in a child, whose answer is a
- * header and parameters in a container of their own kind; the parent checks it as it checks any model file. */
+ * Files of models, whatever their format, as models.  What is not our own format is parsed in a child, whose answer is
+ * a header and parameters in a container of their own kind; the parent checks it as it checks any model file. */
 #include "core/interchange.h"
 #include "core/model/keras.h"
 #include "core/model/keras_zip.h"
@@ -11,9 +11,15 @@
 
 static const char answer_magic[8] = {'D', 'L', 'T', 'I', 'M', 'P', 'R', 'T'};
 enum {
-    ANSWER_VERSION = 1, HEADER_BYTES_MAX = 32 << 20, CHILD_SCRATCH_MAX = 1 << 30, CHILD_SECONDS = 30,
+    ANSWER_VERSION = 1,
+    HEADER_BYTES_MAX = 32 << 20,
+    CHILD_SCRATCH_MAX = 1 << 30,
+    CHILD_SECONDS = 30,
     ANSWER_BYTES_MAX = (GRAPH_PARAMS_MAX << 2) + CONTAINER_TEXT_MAX + 4096,
-    PART_FORMAT = 0, PART_HEADER, PART_FILE, N_PARTS
+    PART_FORMAT = 0,
+    PART_HEADER,
+    PART_FILE,
+    N_PARTS
 };
 #define DEFAULT_RECIPE "sparkdltrigger-1"
 
@@ -39,7 +45,7 @@ enum model_format model_format_of(struct span file)
     return MODEL_FORMAT_UNKNOWN;
 }
 
-/* ---- in the child ---------------------------------------------------------------------------------------------------- */
+/* ---- in the child ------------------------------------------------------------------------------------------------ */
 
 struct child {
     struct arena *a;
@@ -52,7 +58,7 @@ struct child {
 enum status model_import_prepare(struct error *e)
 {
     (void)e;
-    hdf5_load();                       /* that it is not there matters to Keras models only */
+    hdf5_load(); /* that it is not there matters to Keras models only */
     return STATUS_OK;
 }
 
@@ -63,7 +69,8 @@ static enum status put_answer(const struct child *c, const struct model_header *
 }
 
 /* Class names that nobody gave: of three numbers those of the papers, else (to look at) numbered ones. */
-static enum status name_classes(const struct child *c, const struct keras_network *k, struct model_header *h, bool unnamed)
+static enum status name_classes(const struct child *c, const struct keras_network *k, struct model_header *h,
+                                bool unnamed)
 {
     static const char *const usual[] = {"qcd", "tt", "wjets"};
     struct field_list list = {(void *)(uintptr_t)k->layer, k->n};
@@ -71,7 +78,8 @@ static enum status name_classes(const struct child *c, const struct keras_networ
     if (h->classes.n_items > 0)
         return STATUS_OK;
     if (!unnamed && n != ARRAY_LEN(usual))
-        return error_set(c->e, STATUS_ARGUMENT, "the network gives %zu numbers: name as many classes, in their order", n);
+        return error_set(c->e, STATUS_ARGUMENT, "the network gives %zu numbers: name as many classes, in their order",
+                         n);
     const char **name = ARENA_NEW(c->a, const char *, n ? n : 1);
     for (size_t i = 0; name && i < n; i++)
         name[i] = n == ARRAY_LEN(usual) ? usual[i] : arena_printf(c->a, "class_%zu", i);
@@ -89,9 +97,13 @@ static enum status check_rows(const struct child *c, const struct keras_network 
         return error_set(c->e, STATUS_UNSUPPORTED, "this build has no recipe '%.60s'", h->recipe ? h->recipe : "");
     if (recipe->sequence_dense || (!k->padded && !k->flattens))
         return STATUS_OK;
-    return error_set(c->e, STATUS_ARGUMENT, "the network %s, but recipe %s gives only an event's own particles: use a recipe "
-                     "with 801 rows (" DEFAULT_RECIPE ")%s", k->flattens ? "flattens all 801 rows" : "has learned with the "
-                     "padding of 801 rows and has no Masking", recipe->name, k->flattens ? "" : ", or add Masking");
+    return error_set(c->e, STATUS_ARGUMENT,
+                     "the network %s, but recipe %s gives only an event's own particles: use a recipe "
+                     "with 801 rows (" DEFAULT_RECIPE ")%s",
+                     k->flattens ? "flattens all 801 rows"
+                                 : "has learned with the "
+                                   "padding of 801 rows and has no Masking",
+                     recipe->name, k->flattens ? "" : ", or add Masking");
 }
 
 static int estimator_of(int input)
@@ -103,8 +115,8 @@ static int estimator_of(int input)
     return i;
 }
 
-static enum status take_weights(const struct child *c, const struct keras_network *k, struct model_header *h, hdf5_id root,
-                                bool zip)
+static enum status take_weights(const struct child *c, const struct keras_network *k, struct model_header *h,
+                                hdf5_id root, bool zip)
 {
     struct field_list list = {(void *)(uintptr_t)k->layer, k->n}, resolved;
     struct net *net;
@@ -144,7 +156,8 @@ static enum status read_h5(const struct child *c, struct model_header *h, bool u
     TRY(hdf5_open(c->parts[PART_FILE], &root, c->e));
     TRY(hdf5_text(c->a, root, "model_config", &text, &found, c->e));
     if (!found)
-        return error_set(c->e, STATUS_FORMAT, "there is no model_config in it: save the whole model, not only its weights");
+        return error_set(c->e, STATUS_FORMAT,
+                         "there is no model_config in it: save the whole model, not only its weights");
     return read_keras(c, h, (struct span){(const uint8_t *)text, strlen(text)}, root, false, unnamed);
 }
 
@@ -173,10 +186,14 @@ static enum status read_any(const struct child *c)
     memcpy(head, c->parts[PART_FORMAT].data, sizeof head);
     TRY(field_read_text(c->a, model_header_fields, c->parts[PART_HEADER], &h, c->e));
     switch ((enum model_format)head[0]) {
-    case MODEL_FORMAT_KERAS_H5: return read_h5(c, &h, head[1]);
-    case MODEL_FORMAT_KERAS_ZIP: return read_zip(c, &h, head[1]);
-    case MODEL_FORMAT_ONNX: return read_onnx(c);
-    default: break;
+    case MODEL_FORMAT_KERAS_H5:
+        return read_h5(c, &h, head[1]);
+    case MODEL_FORMAT_KERAS_ZIP:
+        return read_zip(c, &h, head[1]);
+    case MODEL_FORMAT_ONNX:
+        return read_onnx(c);
+    default:
+        break;
     }
     return error_set(c->e, STATUS_BUG, "format %d is not parsed in a child", head[0]);
 }
@@ -192,7 +209,7 @@ enum status model_import_run(document_parser *parse, const struct span *parts, s
     return s;
 }
 
-/* ---- in the parent --------------------------------------------------------------------------------------------------- */
+/* ---- in the parent ----------------------------------------------------------------------------------------------- */
 
 static enum status make_header(struct arena *a, const struct model_import *how, struct model_header *h, struct error *e)
 {
@@ -251,7 +268,7 @@ static enum status import_foreign(struct arena *a, const struct model_import *ho
     const struct span parts[N_PARTS] = {{head, sizeof head}, {text.data, text.len}, file};
     if (s == STATUS_OK)
         s = sandbox_run(MODEL_IMPORT_TASK, parts, N_PARTS, &limits, &answer, e);
-    if (s == STATUS_NOTFOUND)          /* of something in the file */
+    if (s == STATUS_NOTFOUND) /* of something in the file */
         s = e->status = STATUS_FORMAT;
     if (s == STATUS_OK)
         s = take_answer(a, (struct span){answer.data, answer.len}, out, e);

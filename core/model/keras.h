@@ -10,8 +10,8 @@
 
 /* Of a layer of ours: the Keras layer that has its weights. */
 struct keras_origin {
-    const char *name;                  /* in a .h5 file: its group */
-    const char *group;                 /* in a .keras file: class name in snake case, numbered from the second on */
+    const char *name;  /* in a .h5 file: its group */
+    const char *group; /* in a .keras file: class name in snake case, numbered from the second on */
     bool no_bias, no_gamma, no_beta;
 };
 
@@ -19,12 +19,12 @@ struct keras_network {
     struct layer_spec layer[LAYERS_MAX];
     struct keras_origin origin[LAYERS_MAX];
     size_t n;
-    bool padded;                       /* particles come as 801 rows, and nothing masks those that are none */
-    bool flattens;                     /* looks at all rows by their place */
+    bool padded;   /* particles come as 801 rows, and nothing masks those that are none */
+    bool flattens; /* looks at all rows by their place */
 };
 
-/* The architecture; strings are the document's or from `a`.  Nothing in it is ever evaluated.  Takes any document.  Fails:
- * FORMAT, UNSUPPORTED (naming the layer), NOMEM. */
+/* The architecture; strings are the document's or from `a`.  Nothing in it is ever evaluated.  Takes any document.
+ * Fails: FORMAT, UNSUPPORTED (naming the layer), NOMEM. */
 enum status keras_config(struct arena *a, const struct document *config, struct keras_network *out,
                          struct error *e) MUST_USE;
 
@@ -40,6 +40,6 @@ size_t document_count(const struct document *list);
 const char *document_text(const struct document *d, const char *otherwise);
 double document_number(const struct document *d, double otherwise);
 bool document_true(const struct document *d);
-bool document_is_null(const struct document *d);              /* also when it is not there */
+bool document_is_null(const struct document *d); /* also when it is not there */
 
 #endif

@@ -44,5 +44,11 @@ double document_number(const struct document *d, double otherwise)
     return d && (d->kind == DOCUMENT_NUMBER || d->kind == DOCUMENT_BOOL) ? d->number : otherwise;
 }
 
-bool document_true(const struct document *d) { return d && d->kind == DOCUMENT_BOOL && d->number != 0; }
-bool document_is_null(const struct document *d) { return !d || d->kind == DOCUMENT_NULL; }
+bool document_true(const struct document *d)
+{
+    return d && d->kind == DOCUMENT_BOOL && d->number != 0;
+}
+bool document_is_null(const struct document *d)
+{
+    return !d || d->kind == DOCUMENT_NULL;
+}

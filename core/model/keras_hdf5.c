@@ -10,12 +10,23 @@
 
 /* Values of its headers. */
 enum {
-    OPEN_READ_ONLY = 0, LINK_HARD = 0, OBJECT_GROUP = 2, OBJECT_DATASET = 5, LAYOUT_CHUNKED = 2, LAYOUT_VIRTUAL = 3,
-    CLASS_INTEGER = 0, CLASS_FLOAT = 1, CLASS_STRING = 3, FILTER_DEFLATE = 1, FILTER_SHUFFLE = 2, FILTER_FLETCHER32 = 3,
-    RANK_MOST = 32, CHUNK_BYTES_MAX = 256 << 20
+    OPEN_READ_ONLY = 0,
+    LINK_HARD = 0,
+    OBJECT_GROUP = 2,
+    OBJECT_DATASET = 5,
+    LAYOUT_CHUNKED = 2,
+    LAYOUT_VIRTUAL = 3,
+    CLASS_INTEGER = 0,
+    CLASS_FLOAT = 1,
+    CLASS_STRING = 3,
+    FILTER_DEFLATE = 1,
+    FILTER_SHUFFLE = 2,
+    FILTER_FLETCHER32 = 3,
+    RANK_MOST = 32,
+    CHUNK_BYTES_MAX = 256 << 20
 };
 
-struct link_info {                     /* the library writes 40 bytes; only the first member is looked at */
+struct link_info { /* the library writes 40 bytes; only the first member is looked at */
     int type;
     char rest[124];
 };
@@ -49,8 +60,8 @@ static struct {
     int (*chunk)(hdf5_id list, int n, unsigned long long *dims);
     int (*n_external)(hdf5_id list);
     int (*n_filters)(hdf5_id list);
-    int (*filter)(hdf5_id list, unsigned i, unsigned *flags, size_t *n_values, unsigned *values, size_t n_name, char *name,
-                  unsigned *config);
+    int (*filter)(hdf5_id list, unsigned i, unsigned *flags, size_t *n_values, unsigned *values, size_t n_name,
+                  char *name, unsigned *config);
     const hdf5_id *native_float, *file_access;
 } h5;
 
@@ -60,7 +71,7 @@ static bool find_symbol(void *library, const char *name, void *to)
 {
     void *found = dlsym(library, name);
     if (found)
-        memcpy(to, &found, sizeof found);                /* ISO C has no cast from an object to a function pointer */
+        memcpy(to, &found, sizeof found); /* ISO C has no cast from an object to a function pointer */
     else
         snprintf(why_not, sizeof why_not, "the HDF5 library that is installed lacks %s: version 1.10 is needed", name);
     return found != NULL;
@@ -68,19 +79,41 @@ static bool find_symbol(void *library, const char *name, void *to)
 
 static bool find_all(void *library)
 {
-    const struct { const char *name; void *to; } symbols[] = {
-        {"H5open", &h5.open_library}, {"H5Eset_auto2", &h5.be_silent}, {"H5Pcreate", &h5.property_create},
-        {"H5Pset_fapl_core", &h5.set_core_driver}, {"H5Pset_file_image", &h5.set_image}, {"H5Fopen", &h5.file_open},
-        {"H5Oopen", &h5.object_open}, {"H5Lexists", &h5.link_exists}, {"H5Lget_info", &h5.link_info},
-        {"H5Iget_type", &h5.id_type}, {"H5Aexists", &h5.attribute_exists}, {"H5Aopen", &h5.attribute_open},
-        {"H5Aget_type", &h5.attribute_type}, {"H5Aget_space", &h5.attribute_space}, {"H5Aread", &h5.attribute_read},
-        {"H5Dget_space", &h5.dataset_space}, {"H5Dget_type", &h5.dataset_type},
-        {"H5Dget_create_plist", &h5.dataset_properties}, {"H5Dread", &h5.dataset_read},
-        {"H5Sget_simple_extent_ndims", &h5.space_rank}, {"H5Sget_simple_extent_dims", &h5.space_dims},
-        {"H5Tget_class", &h5.type_class}, {"H5Tget_size", &h5.type_size}, {"H5Tis_variable_str", &h5.type_is_variable},
-        {"H5Pget_layout", &h5.layout}, {"H5Pget_chunk", &h5.chunk}, {"H5Pget_external_count", &h5.n_external},
-        {"H5Pget_nfilters", &h5.n_filters}, {"H5Pget_filter2", &h5.filter},
-        {"H5T_NATIVE_FLOAT_g", &h5.native_float}, {"H5P_CLS_FILE_ACCESS_ID_g", &h5.file_access},
+    const struct {
+        const char *name;
+        void *to;
+    } symbols[] = {
+        {"H5open", &h5.open_library},
+        {"H5Eset_auto2", &h5.be_silent},
+        {"H5Pcreate", &h5.property_create},
+        {"H5Pset_fapl_core", &h5.set_core_driver},
+        {"H5Pset_file_image", &h5.set_image},
+        {"H5Fopen", &h5.file_open},
+        {"H5Oopen", &h5.object_open},
+        {"H5Lexists", &h5.link_exists},
+        {"H5Lget_info", &h5.link_info},
+        {"H5Iget_type", &h5.id_type},
+        {"H5Aexists", &h5.attribute_exists},
+        {"H5Aopen", &h5.attribute_open},
+        {"H5Aget_type", &h5.attribute_type},
+        {"H5Aget_space", &h5.attribute_space},
+        {"H5Aread", &h5.attribute_read},
+        {"H5Dget_space", &h5.dataset_space},
+        {"H5Dget_type", &h5.dataset_type},
+        {"H5Dget_create_plist", &h5.dataset_properties},
+        {"H5Dread", &h5.dataset_read},
+        {"H5Sget_simple_extent_ndims", &h5.space_rank},
+        {"H5Sget_simple_extent_dims", &h5.space_dims},
+        {"H5Tget_class", &h5.type_class},
+        {"H5Tget_size", &h5.type_size},
+        {"H5Tis_variable_str", &h5.type_is_variable},
+        {"H5Pget_layout", &h5.layout},
+        {"H5Pget_chunk", &h5.chunk},
+        {"H5Pget_external_count", &h5.n_external},
+        {"H5Pget_nfilters", &h5.n_filters},
+        {"H5Pget_filter2", &h5.filter},
+        {"H5T_NATIVE_FLOAT_g", &h5.native_float},
+        {"H5P_CLS_FILE_ACCESS_ID_g", &h5.file_access},
     };
     for (size_t i = 0; i < ARRAY_LEN(symbols); i++)
         if (!find_symbol(library, symbols[i].name, symbols[i].to))
@@ -95,7 +128,8 @@ void hdf5_load(void)
     for (size_t i = 0; !library && i < ARRAY_LEN(names); i++)
         library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
     if (!library)
-        snprintf(why_not, sizeof why_not, "Keras models need the HDF5 library, which cannot be loaded: install it "
+        snprintf(why_not, sizeof why_not,
+                 "Keras models need the HDF5 library, which cannot be loaded: install it "
                  "(Debian: apt-get install libhdf5-103-1)");
     else if (find_all(library) && (h5.open_library() < 0 || h5.be_silent(0, NULL, NULL) < 0))
         snprintf(why_not, sizeof why_not, "the HDF5 library does not start");
@@ -108,7 +142,7 @@ static enum status unreadable(struct error *e, const char *what)
     return error_set(e, STATUS_FORMAT, "HDF5: %s cannot be read: damaged, or larger than can be", what);
 }
 
-/* ---- files and links --------------------------------------------------------------------------------------------------- */
+/* ---- files and links --------------------------------------------------------------------------------------------- */
 
 enum status hdf5_open(struct span image, hdf5_id *root, struct error *e)
 {
@@ -133,7 +167,8 @@ static enum status step(hdf5_id group, const char *name, hdf5_id *out, bool *fou
     if (exists < 0 || h5.link_info(group, name, &info, 0) < 0)
         return unreadable(e, name);
     if (info.type != LINK_HARD)
-        return error_set(e, STATUS_FORMAT, "HDF5: '%.80s' is a soft or external link: refused, it could lead anywhere", name);
+        return error_set(e, STATUS_FORMAT, "HDF5: '%.80s' is a soft or external link: refused, it could lead anywhere",
+                         name);
     *out = h5.object_open(group, name, 0);
     return *out >= 0 ? STATUS_OK : unreadable(e, name);
 }
@@ -156,7 +191,7 @@ enum status hdf5_find(hdf5_id group, const char *path, hdf5_id *object, bool *fo
     return STATUS_OK;
 }
 
-/* ---- attributes ---------------------------------------------------------------------------------------------------------- */
+/* ---- attributes -------------------------------------------------------------------------------------------------- */
 
 /* Number of elements; dims may be NULL. */
 static bool extent(hdf5_id space, size_t rank_max, size_t n_max, size_t *rank, uint64_t *dims, size_t *n)
@@ -206,8 +241,8 @@ static enum status read_texts(struct arena *a, hdf5_id attribute, const char *na
     return STATUS_OK;
 }
 
-static enum status open_attribute(hdf5_id object, const char *name, size_t n_max, hdf5_id *attribute, size_t *n, bool *found,
-                                  struct error *e)
+static enum status open_attribute(hdf5_id object, const char *name, size_t n_max, hdf5_id *attribute, size_t *n,
+                                  bool *found, struct error *e)
 {
     size_t rank;
     uint64_t dims[RANK_MOST];
@@ -245,7 +280,7 @@ enum status hdf5_names(struct arena *a, hdf5_id object, const char *attribute, c
     return *n > 0 ? read_texts(a, id, attribute, *n, names, e) : STATUS_OK;
 }
 
-/* ---- arrays ---------------------------------------------------------------------------------------------------------------- */
+/* ---- arrays ------------------------------------------------------------------------------------------------------ */
 
 /* Whatever the properties allow is inside the file and bounded. */
 static enum status check_storage(hdf5_id dataset, size_t element_bytes, struct error *e)
@@ -264,8 +299,8 @@ static enum status check_storage(hdf5_id dataset, size_t element_bytes, struct e
         size_t n_values = ARRAY_LEN(values);
         int filter = h5.filter(list, (unsigned)i, &flags, &n_values, values, 0, NULL, &config);
         if (filter != FILTER_DEFLATE && filter != FILTER_SHUFFLE && filter != FILTER_FLETCHER32)
-            return error_set(e, STATUS_FORMAT, "HDF5: a dataset has filter %d: only deflate, shuffle and fletcher32 are read",
-                             filter);
+            return error_set(e, STATUS_FORMAT,
+                             "HDF5: a dataset has filter %d: only deflate, shuffle and fletcher32 are read", filter);
     }
     unsigned long long chunk[RANK_MOST];
     int rank = layout == LAYOUT_CHUNKED ? h5.chunk(list, RANK_MOST, chunk) : 0;
@@ -282,7 +317,8 @@ enum status hdf5_array(struct arena *a, hdf5_id dataset, struct hdf5_array *out,
     if (h5.id_type(dataset) != OBJECT_DATASET)
         return error_set(e, STATUS_FORMAT, "HDF5: not a dataset");
     hdf5_id type = h5.dataset_type(dataset);
-    if (type < 0 || (h5.type_class(type) != CLASS_FLOAT && h5.type_class(type) != CLASS_INTEGER) || h5.type_size(type) > 16)
+    if (type < 0 || (h5.type_class(type) != CLASS_FLOAT && h5.type_class(type) != CLASS_INTEGER) ||
+        h5.type_size(type) > 16)
         return error_set(e, STATUS_FORMAT, "HDF5: not a dataset of numbers");
     if (!extent(h5.dataset_space(dataset), HDF5_RANK_MAX, HDF5_NUMBERS_MAX, &out->rank, out->dims, &out->n))
         return error_set(e, STATUS_FORMAT, "HDF5: a dataset has an absurd shape: at most %d axes and %d numbers",

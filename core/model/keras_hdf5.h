@@ -1,8 +1,8 @@
 /* core/model/keras_hdf5.h
  *
- * HDF5 as Keras uses it: texts in attributes, arrays of floats, reached by hard links only.  Debian's libhdf5 reads it; it
- * can be crashed by crafted files and can be made to read other files, so this is called in the child of core/sandbox
- * and nowhere else.  Nothing is closed or freed: the child ends with its answer. */
+ * HDF5 as Keras uses it: texts in attributes, arrays of floats, reached by hard links only.  Debian's libhdf5 reads it;
+ * it can be crashed by crafted files and can be made to read other files, so this is called in the child of
+ * core/sandbox and nowhere else.  Nothing is closed or freed: the child ends with its answer. */
 #ifndef DLT_CORE_MODEL_KERAS_HDF5_H
 #define DLT_CORE_MODEL_KERAS_HDF5_H
 
@@ -13,7 +13,7 @@ enum { HDF5_RANK_MAX = 4, HDF5_TEXT_MAX = 16 << 20, HDF5_NUMBERS_MAX = 1 << 24, 
 /* Loads the library; what is missing is told by hdf5_open. */
 void hdf5_load(void);
 
-typedef int64_t hdf5_id;               /* the library's hid_t */
+typedef int64_t hdf5_id; /* the library's hid_t */
 
 /* An image of a file in memory; the root group.  UNSUPPORTED without the library, FORMAT. */
 enum status hdf5_open(struct span image, hdf5_id *root, struct error *e) MUST_USE;

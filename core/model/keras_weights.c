@@ -11,10 +11,10 @@ enum { WEIGHTS_MAX = 8 };
 
 /* A weight as it must be. */
 struct wanted {
-    const char *role, *group;          /* group: below the layer's, in a .keras file; "" its own */
+    const char *role, *group; /* group: below the layer's, in a .keras file; "" its own */
     size_t rank;
     uint64_t dims[3];
-    float otherwise;                   /* when `absent`: the layer was built without it */
+    float otherwise; /* when `absent`: the layer was built without it */
     bool absent;
 };
 
@@ -85,13 +85,15 @@ static enum status take_array(const struct place *p, hdf5_id dataset, const stru
     for (size_t i = 0; same && i < w->rank; i++)
         same = array.dims[i] == w->dims[i];
     if (!same)
-        return error_set(p->e, STATUS_FORMAT, "its %s has %zu axes, the first of %" PRIu64 "; by its configuration %zu, the "
-                         "first of %" PRIu64, w->role, array.rank, array.dims[0], w->rank, w->dims[0]);
+        return error_set(p->e, STATUS_FORMAT,
+                         "its %s has %zu axes, the first of %" PRIu64 "; by its configuration %zu, the "
+                         "first of %" PRIu64,
+                         w->role, array.rank, array.dims[0], w->rank, w->dims[0]);
     memcpy(out, array.v, array.n * sizeof *out);
     return STATUS_OK;
 }
 
-/* ---- .h5 of Keras 2: an attribute lists the datasets ------------------------------------------------------------------------------ */
+/* ---- .h5 of Keras 2: an attribute lists the datasets ------------------------------------------------------------- */
 
 static enum status take_listed(const struct place *p, const struct wanted *w, size_t n_wanted, float *out)
 {
@@ -111,7 +113,8 @@ static enum status take_listed(const struct place *p, const struct wanted *w, si
         if (used == n_names)
             return error_set(p->e, STATUS_FORMAT, "its %s is missing: %zu weights are listed", w[i].role, n_names);
         if (!strstr(names[used], w[i].role))
-            return error_set(p->e, STATUS_FORMAT, "weight '%.80s' stands where its %s is expected", names[used], w[i].role);
+            return error_set(p->e, STATUS_FORMAT, "weight '%.80s' stands where its %s is expected", names[used],
+                             w[i].role);
         TRY(hdf5_find(group, names[used], &dataset, &found, p->e));
         if (!found)
             return error_set(p->e, STATUS_FORMAT, "weight '%.80s' is missing", names[used]);
@@ -122,7 +125,7 @@ static enum status take_listed(const struct place *p, const struct wanted *w, si
                            : error_set(p->e, STATUS_FORMAT, "it has %zu weights, %zu are expected", n_names, used);
 }
 
-/* ---- .keras: datasets are numbered within groups ---------------------------------------------------------------------------------- */
+/* ---- .keras: datasets are numbered within groups ----------------------------------------------------------------- */
 
 static enum status take_numbered(const struct place *p, const struct wanted *w, size_t n_wanted, float *out)
 {
@@ -145,13 +148,13 @@ static enum status take_numbered(const struct place *p, const struct wanted *w, 
     return STATUS_OK;
 }
 
-/* ---- all ----------------------------------------------------------------------------------------------------------------------------- */
+/* ---- all --------------------------------------------------------------------------------------------------------- */
 
 static const struct keras_origin *origin_of(const struct keras_network *k, const char *name)
 {
     size_t i = 0;
     while (strcmp(k->layer[i].name, name) != 0)
-        check(++i < k->n);                             /* resolving keeps names */
+        check(++i < k->n); /* resolving keeps names */
     return &k->origin[i];
 }
 

@@ -7,8 +7,13 @@
 #include <string.h>
 
 enum {
-    END_BYTES = 22, CENTRAL_BYTES = 46, LOCAL_BYTES = 30, COMMENT_MAX = 65535,
-    METHOD_STORED = 0, METHOD_DEFLATED = 8, FLAG_ENCRYPTED = 1,
+    END_BYTES = 22,
+    CENTRAL_BYTES = 46,
+    LOCAL_BYTES = 30,
+    COMMENT_MAX = 65535,
+    METHOD_STORED = 0,
+    METHOD_DEFLATED = 8,
+    FLAG_ENCRYPTED = 1,
 };
 
 struct entry {
@@ -39,8 +44,12 @@ static bool read_entry(struct cursor *c, struct entry *out)
     const uint8_t *p = cursor_take(c, CENTRAL_BYTES);
     if (!p || memcmp(p, "PK\1\2", 4) != 0)
         return false;
-    *out = (struct entry){.flags = load_le16(p + 8), .method = load_le16(p + 10), .crc = load_le32(p + 16),
-                          .packed = load_le32(p + 20), .bytes = load_le32(p + 24), .local = load_le32(p + 42),
+    *out = (struct entry){.flags = load_le16(p + 8),
+                          .method = load_le16(p + 10),
+                          .crc = load_le32(p + 16),
+                          .packed = load_le32(p + 20),
+                          .bytes = load_le32(p + 24),
+                          .local = load_le32(p + 42),
                           .name_len = load_le16(p + 28)};
     size_t rest = (size_t)load_le16(p + 30) + load_le16(p + 32);
     out->name = cursor_take(c, out->name_len);
@@ -54,8 +63,8 @@ static enum status find_entry(struct span file, const char *name, struct entry *
         return damaged(e, "no table of contents");
     size_t n = load_le16(end + 10), at = load_le32(end + 16), room = (size_t)(end - file.data), n_found = 0;
     if (at > room || n > ZIP_MEMBERS_MAX)
-        return error_set(e, STATUS_FORMAT, "ZIP: %zu members, at byte %zu of %zu: at most %d, of a file below 4 GB", n, at,
-                         file.len, ZIP_MEMBERS_MAX);
+        return error_set(e, STATUS_FORMAT, "ZIP: %zu members, at byte %zu of %zu: at most %d, of a file below 4 GB", n,
+                         at, file.len, ZIP_MEMBERS_MAX);
     struct cursor c = cursor_of(file.data + at, room - at);
     for (size_t i = 0; i < n; i++) {
         struct entry one;
@@ -92,8 +101,9 @@ enum status zip_member(struct arena *a, struct span file, const char *name, size
     const uint8_t *packed = NULL;
     TRY(find_entry(file, name, &entry, e));
     if ((entry.flags & FLAG_ENCRYPTED) || (entry.method != METHOD_STORED && entry.method != METHOD_DEFLATED))
-        return error_set(e, STATUS_UNSUPPORTED, "ZIP: %s is encrypted or compressed by method %d: store it, or deflate it",
-                         name, entry.method);
+        return error_set(e, STATUS_UNSUPPORTED,
+                         "ZIP: %s is encrypted or compressed by method %d: store it, or deflate it", name,
+                         entry.method);
     if (entry.bytes > most)
         return error_set(e, STATUS_RANGE, "ZIP: %s has %u bytes, at most %zu", name, entry.bytes, most);
     TRY(find_bytes(file, &entry, name, &packed, e));

@@ -41,7 +41,7 @@ const char *onnx_name(struct onnx_build *b, const char *what)
     return name;
 }
 
-/* ---- nodes ----------------------------------------------------------------------------------------------------- */
+/* ---- nodes ------------------------------------------------------------------------------------------------------- */
 
 Onnx__NodeProto *onnx_node(struct onnx_build *b, const char *op, const char *const *inputs, const char *output)
 {
@@ -116,10 +116,11 @@ void onnx_attribute_ints(struct onnx_build *b, Onnx__NodeProto *node, const char
     attr->n_ints = n;
 }
 
-/* ---- tensors --------------------------------------------------------------------------------------------------- */
+/* ---- tensors ----------------------------------------------------------------------------------------------------- */
 
 /* With room for `bytes`, which the caller fills. */
-static Onnx__TensorProto *tensor(struct onnx_build *b, const char *name, int type, struct onnx_shape shape, size_t bytes)
+static Onnx__TensorProto *tensor(struct onnx_build *b, const char *name, int type, struct onnx_shape shape,
+                                 size_t bytes)
 {
     Onnx__TensorProto *t = onnx_alloc(b, 1, sizeof *t);
     int64_t *dims = onnx_alloc(b, shape.n_dims ? shape.n_dims : 1, sizeof *dims);
@@ -188,7 +189,7 @@ const char *onnx_weights(struct onnx_build *b, const char *what, struct onnx_sha
     for (size_t j = 0; j < n; j++) {
         int64_t at = place ? place(ctx, j) : (int64_t)j;
         if (at < 0)
-            continue;                                          /* the arena's memory is zero */
+            continue; /* the arena's memory is zero */
         float *param = b->params + first + at;
         if (from)
             memcpy(param, from->raw_data.data + j * sizeof *param, sizeof *param);
@@ -212,8 +213,8 @@ static Onnx__TensorShapeProto__Dimension *dimension(struct onnx_build *b, const 
     return d;
 }
 
-void onnx_value(struct onnx_build *b, bool output, const char *name, int type, const char *doc, const char *const *dim_names,
-                const int64_t *dims, size_t n_dims)
+void onnx_value(struct onnx_build *b, bool output, const char *name, int type, const char *doc,
+                const char *const *dim_names, const int64_t *dims, size_t n_dims)
 {
     Onnx__ValueInfoProto *v = onnx_alloc(b, 1, sizeof *v);
     Onnx__TypeProto *t = onnx_alloc(b, 1, sizeof *t);

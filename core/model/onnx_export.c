@@ -9,7 +9,7 @@
 
 enum { SCRATCH_MAX = 512 << 20, INPUTS_MAX = 3, METADATA_MAX = 12 };
 
-/* ---- inputs -------------------------------------------------------------------------------------------------------- */
+/* ---- inputs ------------------------------------------------------------------------------------------------------ */
 
 static bool has_flatten(const struct onnx_build *b)
 {
@@ -29,8 +29,8 @@ static void write_inputs(struct onnx_build *b, const struct onnx_source *source,
         return;
     onnx_value(b, false, "particles", ONNX_FLOAT,
                !b->ragged ? "the 801 particle rows, sorted by falling dR and standardised per event"
-               : raw      ? "particle rows as measured, sorted by falling dR; behind the event's last row anything finite"
-                          : "particle rows, sorted by falling dR and scaled; behind the event's last row anything finite",
+               : raw ? "particle rows as measured, sorted by falling dR; behind the event's last row anything finite"
+                     : "particle rows, sorted by falling dR and scaled; behind the event's last row anything finite",
                (const char *const[]){"batch", all_steps ? NULL : "steps", NULL},
                (const int64_t[]){0, PARTICLE_ROWS_MAX, PARTICLE_COLUMNS}, 3);
     if (b->ragged)
@@ -38,7 +38,7 @@ static void write_inputs(struct onnx_build *b, const struct onnx_source *source,
                    (const char *const[]){"batch"}, (const int64_t[]){0}, 1);
 }
 
-/* ---- scaler: in float64, as ours ------------------------------------------------------------------------------------ */
+/* ---- scaler: in float64, as ours --------------------------------------------------------------------------------- */
 
 static const char *cast(struct onnx_build *b, const char *in, int type, const char *what)
 {
@@ -74,7 +74,8 @@ static const char *scale_hlf(struct onnx_build *b, const struct hlf_scaler *s)
         const char *more = onnx_constant(b, "one", ONNX_DOUBLE, (struct onnx_shape){0}, &one, sizeof one);
         const char *which = onnx_constant(b, "which", ONNX_BOOL, ONNX_SHAPE(HLF_COUNT), log, sizeof log);
         const char *positive = onnx_op(b, "Max", ONNX_IN(x, least), "positive");
-        const char *logged = onnx_op(b, "Log", ONNX_IN(onnx_op(b, "Add", ONNX_IN(positive, more), "plus_one")), "logged");
+        const char *logged =
+            onnx_op(b, "Log", ONNX_IN(onnx_op(b, "Add", ONNX_IN(positive, more), "plus_one")), "logged");
         x = onnx_op(b, "Where", ONNX_IN(which, logged, x), "chosen");
     }
     return scale_line(b, x, s->shift, s->factor, HLF_COUNT);
@@ -86,7 +87,7 @@ static const char *scale_particles(struct onnx_build *b, const struct sequence_s
     return scale_line(b, cast(b, "particles", ONNX_DOUBLE, "in"), s->mean, s->factor, PARTICLE_COLUMNS);
 }
 
-/* ---- graph --------------------------------------------------------------------------------------------------------- */
+/* ---- graph ------------------------------------------------------------------------------------------------------- */
 
 static void fill_graph(struct onnx_build *b, const struct onnx_source *source)
 {
@@ -124,7 +125,7 @@ enum status onnx_graph(struct onnx_build *b, const struct onnx_source *source)
         b->graph->initializer = onnx_alloc(b, ONNX_TENSORS_MAX, sizeof *b->graph->initializer);
         b->graph->input = onnx_alloc(b, INPUTS_MAX, sizeof *b->graph->input);
         b->graph->output = onnx_alloc(b, 1, sizeof *b->graph->output);
-        b->graph->name = (char *)(uintptr_t)"dltrigger";
+        b->graph->name = (char *)(uintptr_t) "dltrigger";
     }
     if (b->status == STATUS_OK)
         fill_graph(b, source);
@@ -132,7 +133,7 @@ enum status onnx_graph(struct onnx_build *b, const struct onnx_source *source)
     return b->status;
 }
 
-/* ---- metadata ------------------------------------------------------------------------------------------------------ */
+/* ---- metadata ---------------------------------------------------------------------------------------------------- */
 
 static void put_metadata(struct onnx_build *b, Onnx__ModelProto *m, const char *key, const char *value)
 {
@@ -198,12 +199,12 @@ static enum status export_model(struct arena *a, const struct model *model, bool
     TRY(onnx_graph(&b, &(struct onnx_source){h, &scaler, with_scaler}));
     Onnx__ModelProto m = ONNX__MODEL_PROTO__INIT;
     Onnx__OperatorSetIdProto opset = ONNX__OPERATOR_SET_ID_PROTO__INIT, *opsets[] = {&opset};
-    opset.domain = (char *)(uintptr_t)"";
+    opset.domain = (char *)(uintptr_t) "";
     opset.has_version = true;
     opset.version = ONNX_OPSET;
     m.has_ir_version = true;
     m.ir_version = ONNX_IR_VERSION;
-    m.producer_name = (char *)(uintptr_t)"dltrigger";
+    m.producer_name = (char *)(uintptr_t) "dltrigger";
     m.producer_version = (char *)(uintptr_t)DLT_VERSION;
     m.graph = b.graph;
     m.n_opset_import = 1;

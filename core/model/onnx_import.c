@@ -10,12 +10,18 @@
 
 enum { PARSED_MAX = 600 << 20 };
 
-/* ---- memory of the parser ---------------------------------------------------------------------------------------------- */
+/* ---- memory of the parser ---------------------------------------------------------------------------------------- */
 
-static void *take(void *arena, size_t n) { return arena_alloc(arena, n ? n : 1, 1); }
-static void leave(void *arena, void *p) { (void)arena, (void)p; }
+static void *take(void *arena, size_t n)
+{
+    return arena_alloc(arena, n ? n : 1, 1);
+}
+static void leave(void *arena, void *p)
+{
+    (void)arena, (void)p;
+}
 
-/* ---- comparing --------------------------------------------------------------------------------------------------------- */
+/* ---- comparing --------------------------------------------------------------------------------------------------- */
 
 static bool same_message(struct arena *a, const ProtobufCMessage *x, const ProtobufCMessage *y)
 {
@@ -30,12 +36,17 @@ static bool same_message(struct arena *a, const ProtobufCMessage *x, const Proto
     return memcmp(bytes, bytes + n, n) == 0;
 }
 
-static const char *text_of(const char *text) { return text ? text : ""; }
+static const char *text_of(const char *text)
+{
+    return text ? text : "";
+}
 
 static enum status foreign_node(const Onnx__NodeProto *node, size_t i, const char *why, struct error *e)
 {
-    return error_set(e, STATUS_UNSUPPORTED, "node %zu ('%.60s', operator %.40s) %s: only graphs that dltrigger has exported "
-                     "are imported, and as they were", i, text_of(node->name), text_of(node->op_type), why);
+    return error_set(e, STATUS_UNSUPPORTED,
+                     "node %zu ('%.60s', operator %.40s) %s: only graphs that dltrigger has exported "
+                     "are imported, and as they were",
+                     i, text_of(node->name), text_of(node->op_type), why);
 }
 
 static enum status compare_nodes(struct arena *a, const Onnx__GraphProto *mine, const Onnx__GraphProto *theirs,
@@ -56,9 +67,9 @@ static enum status compare_values(struct arena *a, Onnx__ValueInfoProto *const *
         if (i >= n_theirs || !same_message(a, &mine[i]->base, &theirs[i]->base))
             return error_set(e, STATUS_FORMAT, "'%.60s' is not among its inputs and outputs, or has another shape",
                              mine[i]->name);
-    return n_mine == n_theirs ? STATUS_OK
-                              : error_set(e, STATUS_FORMAT, "'%.60s' is an input or output too many",
-                                          text_of(theirs[n_mine]->name));
+    return n_mine == n_theirs
+               ? STATUS_OK
+               : error_set(e, STATUS_FORMAT, "'%.60s' is an input or output too many", text_of(theirs[n_mine]->name));
 }
 
 static enum status compare_tensors(struct arena *a, const Onnx__GraphProto *mine, const Onnx__GraphProto *theirs,
@@ -68,13 +79,12 @@ static enum status compare_tensors(struct arena *a, const Onnx__GraphProto *mine
         if (i >= mine->n_initializer || !same_message(a, &theirs->initializer[i]->base, &mine->initializer[i]->base))
             return error_set(e, STATUS_FORMAT, "initializer '%.60s' is not what its header says",
                              text_of(theirs->initializer[i]->name));
-    return mine->n_initializer == theirs->n_initializer
-               ? STATUS_OK
-               : error_set(e, STATUS_FORMAT, "initializer '%.60s' is missing",
-                           mine->initializer[theirs->n_initializer]->name);
+    return mine->n_initializer == theirs->n_initializer ? STATUS_OK
+                                                        : error_set(e, STATUS_FORMAT, "initializer '%.60s' is missing",
+                                                                    mine->initializer[theirs->n_initializer]->name);
 }
 
-/* ---- reading ----------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 static const char *metadata(const Onnx__ModelProto *m, const char *key)
 {

@@ -1,8 +1,8 @@
 /* core/model/onnx_layers.c
  *
- * Each kind of layer as ONNX operators.  Flat values are [batch, features], sequences [batch, steps, features].  Of ragged
- * events the steps beyond an event's count hold anything finite: recurrent layers are told the counts, and what looks
- * over all steps masks them. */
+ * Each kind of layer as ONNX operators.  Flat values are [batch, features], sequences [batch, steps, features].  Of
+ * ragged events the steps beyond an event's count hold anything finite: recurrent layers are told the counts, and what
+ * looks over all steps masks them. */
 #include "core/model/onnx_build.h"
 
 #include <float.h>
@@ -13,12 +13,12 @@
 struct place {
     const struct layer_spec *spec;
     const struct layer *layer;
-    size_t params;                     /* where its own start */
+    size_t params; /* where its own start */
     const char *in[LAYER_INPUTS_MAX];
     const char *out;
 };
 
-/* ---- which steps are real ------------------------------------------------------------------------------------------ */
+/* ---- which steps are real ---------------------------------------------------------------------------------------- */
 
 /* Makes b->counts and b->mask once, in a scope of their own. */
 static void need_mask(struct onnx_build *b)
@@ -63,9 +63,10 @@ static const char *real_steps(struct onnx_build *b, const char *in)
     return onnx_op(b, "Where", ONNX_IN(mask, in, onnx_float(b, "nothing", 0)), "real");
 }
 
-/* ---- layers over features -------------------------------------------------------------------------------------------- */
+/* ---- layers over features ---------------------------------------------------------------------------------------- */
 
-static const char *product(struct onnx_build *b, const char *what, const char *in, size_t n_in, size_t n_out, size_t first)
+static const char *product(struct onnx_build *b, const char *what, const char *in, size_t n_in, size_t n_out,
+                           size_t first)
 {
     char name[48];
     snprintf(name, sizeof name, "%s_kernel", what);
@@ -108,17 +109,20 @@ static void add(struct onnx_build *b, const struct place *p)
     onnx_node(b, "Sum", in, p->out);
 }
 
-/* ---- recurrent layers -------------------------------------------------------------------------------------------------- */
+/* ---- recurrent layers -------------------------------------------------------------------------------------------- */
 
 /* Ours: kernel [in][gates units], recurrent [units][gates units], bias; theirs: [1][gates units][in] and so on, with
  * gates in another order. */
 struct gates {
     size_t n_gates, units, n_in;
-    size_t order[4];                   /* their gate g is our order[g] */
+    size_t order[4]; /* their gate g is our order[g] */
     bool two_biases;
 };
 
-static size_t our_column(const struct gates *g, size_t row) { return g->order[row / g->units] * g->units + row % g->units; }
+static size_t our_column(const struct gates *g, size_t row)
+{
+    return g->order[row / g->units] * g->units + row % g->units;
+}
 
 static int64_t place_kernel(const void *ctx, size_t j)
 {
@@ -149,18 +153,18 @@ static void recurrent(struct onnx_build *b, const struct place *p, const struct 
     const char *w = onnx_weights(b, "kernel", ONNX_SHAPE(1, width, n_in), p->params, place_kernel, g);
     const char *r = onnx_weights(b, "recurrent", ONNX_SHAPE(1, width, units), p->params + (size_t)(n_in * width),
                                  place_recurrent, g);
-    const char *bias = onnx_weights(b, "bias", ONNX_SHAPE(1, 2 * width), p->params + (size_t)((n_in + units) * width),
-                                    place_bias, g);
-    Onnx__NodeProto *node = onnx_node(b, p->spec->kind == LAYER_GRU ? "GRU" : "LSTM",
-                                      ONNX_IN(steps_first, w, r, bias, b->ragged ? "particle_counts" : ""),
-                                      onnx_name(b, "last"));
+    const char *bias =
+        onnx_weights(b, "bias", ONNX_SHAPE(1, 2 * width), p->params + (size_t)((n_in + units) * width), place_bias, g);
+    Onnx__NodeProto *node =
+        onnx_node(b, p->spec->kind == LAYER_GRU ? "GRU" : "LSTM",
+                  ONNX_IN(steps_first, w, r, bias, b->ragged ? "particle_counts" : ""), onnx_name(b, "last"));
     onnx_attribute_int(b, node, "hidden_size", units);
     if (p->spec->kind == LAYER_GRU)
         onnx_attribute_int(b, node, "linear_before_reset", p->spec->reset_after);
     char **outputs = onnx_alloc(b, 2, sizeof *outputs);
     if (!node || !outputs)
         return;
-    outputs[0] = (char *)(uintptr_t)"";                        /* the states of all steps: nobody reads them */
+    outputs[0] = (char *)(uintptr_t) ""; /* the states of all steps: nobody reads them */
     outputs[1] = node->output[0];
     node->output = outputs;
     node->n_output = 2;
@@ -180,7 +184,7 @@ static void lstm(struct onnx_build *b, const struct place *p)
     recurrent(b, p, &g);
 }
 
-/* ---- over all steps ---------------------------------------------------------------------------------------------------- */
+/* ---- over all steps ---------------------------------------------------------------------------------------------- */
 
 static void flatten(struct onnx_build *b, const struct place *p)
 {
@@ -246,22 +250,44 @@ static void attention(struct onnx_build *b, const struct place *p)
     onnx_node(b, "Identity", ONNX_IN(product(b, "output", all, width, features, p->params + 3 * part)), p->out);
 }
 
-/* ---- all of them --------------------------------------------------------------------------------------------------------- */
+/* ---- all of them ------------------------------------------------------------------------------------------------- */
 
 static void write_layer(struct onnx_build *b, const struct place *p)
 {
     switch ((enum layer_spec_kind)p->spec->kind) {
-    case LAYER_DENSE: dense(b, p); return;
-    case LAYER_GRU: gru(b, p); return;
-    case LAYER_LSTM: lstm(b, p); return;
-    case LAYER_DROPOUT: onnx_node(b, "Identity", ONNX_IN(p->in[0]), p->out); return;
-    case LAYER_CONCATENATE: concatenate(b, p); return;
-    case LAYER_ADD: add(b, p); return;
-    case LAYER_MEAN_POOL: mean_pool(b, p); return;
-    case LAYER_FLATTEN: flatten(b, p); return;
-    case LAYER_ATTENTION: attention(b, p); return;
-    case LAYER_NORM: layer_norm(b, p); return;
-    case LAYER_RELU: onnx_node(b, "Relu", ONNX_IN(p->in[0]), p->out); return;
+    case LAYER_DENSE:
+        dense(b, p);
+        return;
+    case LAYER_GRU:
+        gru(b, p);
+        return;
+    case LAYER_LSTM:
+        lstm(b, p);
+        return;
+    case LAYER_DROPOUT:
+        onnx_node(b, "Identity", ONNX_IN(p->in[0]), p->out);
+        return;
+    case LAYER_CONCATENATE:
+        concatenate(b, p);
+        return;
+    case LAYER_ADD:
+        add(b, p);
+        return;
+    case LAYER_MEAN_POOL:
+        mean_pool(b, p);
+        return;
+    case LAYER_FLATTEN:
+        flatten(b, p);
+        return;
+    case LAYER_ATTENTION:
+        attention(b, p);
+        return;
+    case LAYER_NORM:
+        layer_norm(b, p);
+        return;
+    case LAYER_RELU:
+        onnx_node(b, "Relu", ONNX_IN(p->in[0]), p->out);
+        return;
     }
     onnx_fail(b, STATUS_UNSUPPORTED, "layer '%s' has no ONNX form", p->spec->name);
 }
@@ -286,7 +312,7 @@ const char *onnx_layers(struct onnx_build *b)
         const char *const *inputs = p.spec->inputs.items;
         for (size_t j = 0; j < p.spec->inputs.n_items; j++) {
             p.in[j] = value_named(b, value, i, inputs[j]);
-            check(p.in[j]);                                    /* resolved lists are in order */
+            check(p.in[j]); /* resolved lists are in order */
         }
         snprintf(b->scope, sizeof b->scope, "%zu", i);
         p.out = value[i] = arena_printf(b->a, "%zu:%s", i, p.spec->name);

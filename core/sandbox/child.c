@@ -17,7 +17,7 @@ static void write_all(const void *p, size_t n)
     while (n > 0) {
         ssize_t wrote = write(SANDBOX_ANSWER_FD, at, n);
         if (wrote <= 0 && errno != EINTR)
-            _exit(1);                  /* the parent has gone, or has seen enough */
+            _exit(1); /* the parent has gone, or has seen enough */
         if (wrote > 0) {
             at += wrote;
             n -= (size_t)wrote;
@@ -30,7 +30,7 @@ static _Noreturn void answer(uint32_t word, uint32_t status, const void *p, size
     struct sandbox_head head = {word, status, n};
     write_all(&head, sizeof head);
     write_all(p, n);
-    _exit(0);                          /* no handlers of exit: they belong to the program that this is not */
+    _exit(0); /* no handlers of exit: they belong to the program that this is not */
 }
 
 static _Noreturn void answer_error(const struct error *e)
@@ -73,8 +73,7 @@ static enum status run(const struct sandbox_task *task, char **argv, struct buf 
     if (task->prepare)
         TRY(task->prepare(e));
     TRY(map_input(parts, &n_parts, e));
-    TRY(walls_close((size_t)strtoull(argv[3], NULL, 10), strtoll(argv[5], NULL, 10),
-                    task->files_absent, e));
+    TRY(walls_close((size_t)strtoull(argv[3], NULL, 10), strtoll(argv[5], NULL, 10), task->files_absent, e));
     return task->run(parts, n_parts, out, e);
 }
 
@@ -93,7 +92,10 @@ static _Noreturn void child(char **argv, const struct sandbox_task *const *tasks
 
 static atomic_bool can_host;
 
-bool sandbox_can_host(void) { return atomic_load(&can_host); }
+bool sandbox_can_host(void)
+{
+    return atomic_load(&can_host);
+}
 
 void sandbox_init(int argc, char **argv, const struct sandbox_task *const *tasks)
 {

@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- input ----------------------------------------------------------------------------------------------------- */
+/* ---- input ------------------------------------------------------------------------------------------------------- */
 
 static enum status write_all(int fd, const void *p, size_t n, struct error *e)
 {
@@ -56,7 +56,7 @@ static enum status make_input(const struct span *parts, size_t n_parts, int *out
     return s;
 }
 
-/* ---- start ----------------------------------------------------------------------------------------------------- */
+/* ---- start ------------------------------------------------------------------------------------------------------- */
 
 /* Of the environment only what finds libraries, and what tests need; one BLAS thread, so that none starts. */
 static void make_environment(char texts[4][1024], char *environment[8])
@@ -77,8 +77,8 @@ static void make_environment(char texts[4][1024], char *environment[8])
 static int spawn(const char *task, const struct sandbox_limits *l, int input, int answer, pid_t *pid)
 {
     char memory[24], result[24], seconds[24], texts[4][1024], *environment[8];
-    char *argv[] = {(char[]){"dltrigger-sandbox"}, (char[]){SANDBOX_CHILD}, (char *)(uintptr_t)task, memory, result, seconds,
-                    NULL};
+    char *argv[] = {
+        (char[]){"dltrigger-sandbox"}, (char[]){SANDBOX_CHILD}, (char *)(uintptr_t)task, memory, result, seconds, NULL};
     posix_spawn_file_actions_t files;
     posix_spawnattr_t how;
     sigset_t none, all;
@@ -131,7 +131,7 @@ static enum status start(const char *task, const struct span *parts, size_t n_pa
     return error_errno(e, "starting a sandboxed child");
 }
 
-/* ---- answer ---------------------------------------------------------------------------------------------------- */
+/* ---- answer ------------------------------------------------------------------------------------------------------ */
 
 enum ending { ENDING_DONE, ENDING_TOO_LATE, ENDING_TOO_MUCH };
 
@@ -166,7 +166,7 @@ static int wait_for(pid_t pid, int64_t deadline_ns, bool kill_now)
     struct pollfd p = {.fd = pidfd, .events = POLLIN};
     int64_t left_ms = (deadline_ns - time_mono_ns()) / 1000000;
     if (kill_now || pidfd < 0 || poll(&p, 1, left_ms > 0 ? (int)(left_ms < 1000 ? left_ms : 1000) : 0) != 1)
-        kill(pid, SIGKILL);            /* of one that has ended already, this means nothing */
+        kill(pid, SIGKILL); /* of one that has ended already, this means nothing */
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
     if (pidfd >= 0)
@@ -178,16 +178,33 @@ static int wait_for(pid_t pid, int64_t deadline_ns, bool kill_now)
 
 static const char *call_words(uint32_t number)
 {
-    static const struct { uint32_t number; const char *words; } known[] = {
-        {SYS_openat, "open a file"}, {SYS_socket, "open a network connection"}, {SYS_connect, "open a network connection"},
-        {SYS_execve, "start a program"}, {SYS_clone, "start a process"}, {SYS_clone3, "start a process"},
-        {SYS_mmap, "make memory executable"}, {SYS_mprotect, "make memory executable"}, {SYS_ptrace, "watch a process"},
+    static const struct {
+        uint32_t number;
+        const char *words;
+    } known[] = {
+        {SYS_openat, "open a file"},
+        {SYS_socket, "open a network connection"},
+        {SYS_connect, "open a network connection"},
+        {SYS_execve, "start a program"},
+        {SYS_clone, "start a process"},
+        {SYS_clone3, "start a process"},
+        {SYS_mmap, "make memory executable"},
+        {SYS_mprotect, "make memory executable"},
+        {SYS_ptrace, "watch a process"},
 #ifdef SYS_open
-        {SYS_open, "open a file"}, {SYS_stat, "look for a file"}, {SYS_fork, "start a process"},
-        {SYS_vfork, "start a process"}, {SYS_unlink, "remove a file"}, {SYS_access, "look for a file"},
+        {SYS_open, "open a file"},
+        {SYS_stat, "look for a file"},
+        {SYS_fork, "start a process"},
+        {SYS_vfork, "start a process"},
+        {SYS_unlink, "remove a file"},
+        {SYS_access, "look for a file"},
 #endif
-        {SYS_newfstatat, "look for a file"}, {SYS_unlinkat, "remove a file"}, {SYS_read, "read from a descriptor"},
-        {SYS_write, "write to a descriptor"}, {SYS_kill, "signal a process"}, {SYS_tgkill, "signal a process"},
+        {SYS_newfstatat, "look for a file"},
+        {SYS_unlinkat, "remove a file"},
+        {SYS_read, "read from a descriptor"},
+        {SYS_write, "write to a descriptor"},
+        {SYS_kill, "signal a process"},
+        {SYS_tgkill, "signal a process"},
     };
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (known[i].number == number)
@@ -198,12 +215,13 @@ static const char *call_words(uint32_t number)
 static enum status explain_end(int status, const struct sandbox_limits *l, struct error *e)
 {
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
-        return error_set(e, STATUS_FORMAT, "reading it took more than %" PRId64 " s of processor time: stopped", l->seconds);
+        return error_set(e, STATUS_FORMAT, "reading it took more than %" PRId64 " s of processor time: stopped",
+                         l->seconds);
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
         return error_set(e, STATUS_NOMEM, "the process that read it was killed: by the system, for memory, or by hand");
     if (WIFSIGNALED(status))
-        return error_set(e, STATUS_FORMAT, "reading it crashed (signal %d, %s), in a process of its own", WTERMSIG(status),
-                         strsignal(WTERMSIG(status)));
+        return error_set(e, STATUS_FORMAT, "reading it crashed (signal %d, %s), in a process of its own",
+                         WTERMSIG(status), strsignal(WTERMSIG(status)));
     return error_set(e, STATUS_FORMAT, "reading it ended without an answer (exit status %d)", WEXITSTATUS(status));
 }
 

@@ -14,8 +14,8 @@ enum { SANDBOX_ARGUMENTS = 6, SANDBOX_ANSWER_FD = 1 };
 /* The answer: this head, then `bytes` bytes.  The parent believes none of it without looking. */
 enum sandbox_word { SANDBOX_RESULT = 0x444c5401, SANDBOX_ERROR, SANDBOX_REFUSED };
 struct sandbox_head {
-    uint32_t word;                     /* enum sandbox_word */
-    uint32_t status;                   /* ERROR: enum status; the bytes are its text.  REFUSED: the system call */
+    uint32_t word;   /* enum sandbox_word */
+    uint32_t status; /* ERROR: enum status; the bytes are its text.  REFUSED: the system call */
     uint64_t bytes;
 };
 

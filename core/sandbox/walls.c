@@ -25,12 +25,12 @@ enum status walls_begin(struct error *e)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 ||
         prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(SYS_close_range, 3, ~0u, 0) != 0)
         return error_errno(e, "walls of the child");
-    if (getppid() != parent)           /* it was gone before it could be noted */
+    if (getppid() != parent) /* it was gone before it could be noted */
         _exit(1);
     return STATUS_OK;
 }
 
-/* ---- limits ---------------------------------------------------------------------------------------------------- */
+/* ---- limits ------------------------------------------------------------------------------------------------------ */
 
 static enum status limit(int what, rlim_t most, struct error *e)
 {
@@ -59,17 +59,17 @@ static enum status set_limits(rlim_t address_space, int64_t seconds, struct erro
     TRY(limit(RLIMIT_CORE, 0, e));
     TRY(limit(RLIMIT_CPU, (rlim_t)seconds, e));
     TRY(limit(RLIMIT_FSIZE, 0, e));
-    TRY(limit(RLIMIT_NOFILE, 0, e));   /* those that are open stay */
+    TRY(limit(RLIMIT_NOFILE, 0, e)); /* those that are open stay */
     /* Sanitizers reserve terabytes of addresses. */
     return SANDBOX_SANITIZED ? STATUS_OK : limit(RLIMIT_AS, address_space, e);
 }
 
-/* ---- files ----------------------------------------------------------------------------------------------------- */
+/* ---- files ------------------------------------------------------------------------------------------------------- */
 
 /* A rule set that allows nothing.  Older kernels have no Landlock: there the filter stands alone. */
 static void forbid_files(void)
 {
-    struct landlock_ruleset_attr all = {.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1};      /* version 1 */
+    struct landlock_ruleset_attr all = {.handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1}; /* version 1 */
     int rules = (int)syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);
     if (rules < 0)
         return;
@@ -77,7 +77,7 @@ static void forbid_files(void)
     close(rules);
 }
 
-/* ---- system calls ---------------------------------------------------------------------------------------------- */
+/* ---- system calls ------------------------------------------------------------------------------------------------ */
 
 #if defined(__x86_64__)
 #define FILTER_ARCH AUDIT_ARCH_X86_64
@@ -87,17 +87,17 @@ static void forbid_files(void)
 
 #ifdef FILTER_ARCH
 
-#define LOAD(what) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (what))
-#define NUMBER offsetof(struct seccomp_data, nr)
-#define LOW_HALF(i) (offsetof(struct seccomp_data, args) + 8 * (i))        /* both processors are little-endian */
-#define RETURN(what) BPF_STMT(BPF_RET | BPF_K, (what))
+#define LOAD(what)            BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (what))
+#define NUMBER                offsetof(struct seccomp_data, nr)
+#define LOW_HALF(i)           (offsetof(struct seccomp_data, args) + 8 * (i)) /* both processors are little-endian */
+#define RETURN(what)          BPF_STMT(BPF_RET | BPF_K, (what))
 #define SKIP_UNLESS(value, n) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (n))
-#define ALLOW(call) SKIP_UNLESS((call), 1), RETURN(SECCOMP_RET_ALLOW)
+#define ALLOW(call)           SKIP_UNLESS((call), 1), RETURN(SECCOMP_RET_ALLOW)
 /* Allowed when argument i is `value`; always seen with the call's number loaded, and it is so again behind. */
-#define ALLOW_WITH(call, i, value) \
+#define ALLOW_WITH(call, i, value)                                                                                     \
     SKIP_UNLESS((call), 4), LOAD(LOW_HALF(i)), SKIP_UNLESS((value), 1), RETURN(SECCOMP_RET_ALLOW), LOAD(NUMBER)
-#define ALLOW_WITHOUT_BIT(call, i, bit) \
-    SKIP_UNLESS((call), 4), LOAD(LOW_HALF(i)), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bit), 1, 0), \
+#define ALLOW_WITHOUT_BIT(call, i, bit)                                                                                \
+    SKIP_UNLESS((call), 4), LOAD(LOW_HALF(i)), BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bit), 1, 0),                      \
         RETURN(SECCOMP_RET_ALLOW), LOAD(NUMBER)
 
 static enum status filter_calls(bool files_absent, struct error *e)
@@ -117,18 +117,18 @@ static enum status filter_calls(bool files_absent, struct error *e)
         ALLOW(__NR_brk),
         ALLOW(__NR_madvise),
         ALLOW(__NR_futex),
-        ALLOW(__NR_getrandom),         /* the allocator's, and tables' seeds */
+        ALLOW(__NR_getrandom), /* the allocator's, and tables' seeds */
         ALLOW(__NR_clock_gettime),
         ALLOW(__NR_gettid),
         ALLOW(__NR_getpid),
-        ALLOW(__NR_rt_sigprocmask),    /* these three and the next one: abort() */
+        ALLOW(__NR_rt_sigprocmask), /* these three and the next one: abort() */
         ALLOW(__NR_rt_sigaction),
         ALLOW(__NR_rt_sigreturn),
         ALLOW_WITH(__NR_tgkill, 0, (uint32_t)getpid()),
         ALLOW(__NR_exit),
         ALLOW(__NR_exit_group),
 #if SANDBOX_SANITIZED
-        ALLOW_WITH(__NR_write, 0, 2),  /* their reports */
+        ALLOW_WITH(__NR_write, 0, 2), /* their reports */
         ALLOW(__NR_sched_yield),
         ALLOW(__NR_sigaltstack),
 #endif

@@ -60,7 +60,8 @@ int cli_export(int argc, char **argv)
     if (format_name && strcmp(format_name, "onnx") == 0) {
         if (!out_folder)
             return cli_misused(&usage, "--out is needed");
-        return cli_export_model(id, data_dir, with_scaler, out_folder, &e) == STATUS_OK ? CLI_DONE : cli_failed("export", &e);
+        return cli_export_model(id, data_dir, with_scaler, out_folder, &e) == STATUS_OK ? CLI_DONE
+                                                                                        : cli_failed("export", &e);
     }
     if (!format_name || !out_folder || !data_dir)
         return cli_misused(&usage, "--format, --out and --data-dir are needed");

@@ -1,7 +1,7 @@
 /* server/cli/import.c
  *
- * `dltrigger import`: a model's file (Keras, ONNX of ours, or our own) as the next version of a name in a data folder whose
- * service does not run; a running service takes it by POST /api/v1/models/NAME/versions. */
+ * `dltrigger import`: a model's file (Keras, ONNX of ours, or our own) as the next version of a name in a data folder
+ * whose service does not run; a running service takes it by POST /api/v1/models/NAME/versions. */
 #include "server/cli/cli.h"
 #include "server/models/models.h"
 
@@ -38,15 +38,16 @@ int cli_import(int argc, char **argv)
     const struct cli_option options[] = {
         {"--name", "NAME", "that it is registered under", &request.name, NULL},
         {"--recipe", "NAME", "of a Keras model (default sparkdltrigger-1)", &request.recipe, NULL},
-        {"--classes", "A,B,C", "of a Keras model, in the order of its outputs (default qcd,tt,wjets)", &request.classes, NULL},
+        {"--classes", "A,B,C", "of a Keras model, in the order of its outputs (default qcd,tt,wjets)", &request.classes,
+         NULL},
         {"--scaler-from", "DATASET", "of a Keras model: a features dataset (default: no scaling)", &request.scaler_from,
          NULL},
         {"--data-dir", "DIR", "the folder of a service that does not run", &data_dir, NULL},
     };
     const struct cli_usage usage = {
         "import", "FILE --name NAME --data-dir DIR [--recipe NAME] [--classes A,B,C] [--scaler-from DATASET]",
-        "Registers a Keras model (.h5, .keras), an ONNX file that dltrigger exported, or a model file.",
-        options, ARRAY_LEN(options)};
+        "Registers a Keras model (.h5, .keras), an ONNX file that dltrigger exported, or a model file.", options,
+        ARRAY_LEN(options)};
     int code = cli_parse(&usage, argc, argv, &file, 1);
     if (code != CLI_GO_ON)
         return code;

@@ -91,7 +91,7 @@ static enum status layers_text(const struct model_header *h, struct buf *out, st
     return STATUS_OK;
 }
 
-/* Other people's files are parsed in a child.  A Keras file names neither recipe nor classes: those shown are defaults. */
+/* Other people's files are parsed in a child.  A Keras file names neither recipe nor classes: defaults are shown. */
 static enum status load_any(const char *path, enum model_format *format, struct model **out, struct error *e)
 {
     struct buf bytes;

@@ -86,7 +86,7 @@ void handle_model_version(struct app *app, struct request *q, struct response *r
     respond_json_tagged(q, r, v);
 }
 
-/* ---- the file ------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---------------------------------------------------------------------------------------------------- */
 
 /* The model's file, opened and compared with its registered SHA-256; false: already answered. */
 static bool open_artifact(struct request *q, struct response *r, const struct artifact_row *row, int *fd,
@@ -109,8 +109,9 @@ static bool open_artifact(struct request *q, struct response *r, const struct ar
     if (*fd >= 0)
         close(*fd);
     if (damaged)
-        respond_problem(q, r, "storage_failed", NULL, "The stored file of %s has SHA-256 %.12s..., registered was %.12s...: "
-                        "it was damaged, and is not served.", row->id, sha256, row->sha256 ? row->sha256 : "none");
+        respond_problem(q, r, "storage_failed", NULL,
+                        "The stored file of %s has SHA-256 %.12s..., registered was %.12s...: it was damaged, and is "
+                        "not served.", row->id, sha256, row->sha256 ? row->sha256 : "none");
     else
         respond_error(q, r, &e);
     return false;

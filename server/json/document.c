@@ -12,7 +12,7 @@ enum { DEPTH_MAX = 64 };
 
 struct filling {
     struct arena *a;
-    const struct document **end;       /* where the next item goes */
+    const struct document **end; /* where the next item goes */
     int depth;
     enum status status;
     struct error *e;
@@ -32,11 +32,19 @@ static void fill(struct filling *f, struct document *d, const struct json *value
 {
     struct filling inner = {f->a, &d->first, f->depth + 1, STATUS_OK, f->e};
     switch (json_type_of(value)) {
-    case JSON_NULL_: d->kind = DOCUMENT_NULL; break;
-    case JSON_BOOL_: d->kind = DOCUMENT_BOOL, d->number = json_bool(value, false); break;
+    case JSON_NULL_:
+        d->kind = DOCUMENT_NULL;
+        break;
+    case JSON_BOOL_:
+        d->kind = DOCUMENT_BOOL, d->number = json_bool(value, false);
+        break;
     case JSON_I64_:
-    case JSON_F64_: d->kind = DOCUMENT_NUMBER, d->number = json_num(value, 0); break;
-    case JSON_STRING_: d->kind = DOCUMENT_TEXT, d->text = copy(f, json_str(value, "")); break;
+    case JSON_F64_:
+        d->kind = DOCUMENT_NUMBER, d->number = json_num(value, 0);
+        break;
+    case JSON_STRING_:
+        d->kind = DOCUMENT_TEXT, d->text = copy(f, json_str(value, ""));
+        break;
     case JSON_ARRAY_:
         d->kind = DOCUMENT_LIST;
         for (size_t i = 0; i < json_count(value) && inner.status == STATUS_OK; i++)
@@ -78,7 +86,7 @@ enum status document_parse(struct arena *a, struct span json, const struct docum
     return f.status;
 }
 
-/* ---- the child's task ---------------------------------------------------------------------------------------------------- */
+/* ---- the child's task -------------------------------------------------------------------------------------------- */
 
 /* The parser's table of names is seeded at the first object: now, while that may be read from the system. */
 static enum status prepare(struct error *e)

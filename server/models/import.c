@@ -1,7 +1,7 @@
 /* server/models/import.c
  *
- * An imported file becomes a version: parsed, written as our own format under a new id, and then registered.  A crash in
- * between leaves a folder that no row names, which harms nobody. */
+ * An imported file becomes a version: parsed, written as our own format under a new id, and then registered.  A crash
+ * in between leaves a folder that no row names, which harms nobody. */
 #include "server/models/models.h"
 
 #include "core/dataset.h"
@@ -13,14 +13,16 @@
 #define NAME_BYTES "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
 enum { NAME_BYTES_MAX = 64, CLASSES_MOST = 64 };
 
-/* ---- what the importer says ------------------------------------------------------------------------------------------- */
+/* ---- what the importer says -------------------------------------------------------------------------------------- */
 
 static enum status check_name(const char *name, struct error *e)
 {
     size_t n = name ? strlen(name) : 0;
     if (n == 0 || n > NAME_BYTES_MAX || name[strspn(name, NAME_BYTES)] != '\0' || name[0] == '.' || name[0] == '-')
-        return error_set(e, STATUS_ARGUMENT, "a model's name has 1 to %d letters, digits, '.', '_' or '-', and does not begin "
-                         "with '.' or '-'", NAME_BYTES_MAX);
+        return error_set(e, STATUS_ARGUMENT,
+                         "a model's name has 1 to %d letters, digits, '.', '_' or '-', and does not begin "
+                         "with '.' or '-'",
+                         NAME_BYTES_MAX);
     return STATUS_OK;
 }
 
@@ -99,7 +101,7 @@ enum status model_import_parameters(struct arena *a, const char *folder, const s
     return request->scaler_from ? take_dataset(a, folder, request->scaler_from, out, e) : STATUS_OK;
 }
 
-/* ---- publication ------------------------------------------------------------------------------------------------------ */
+/* ---- publication ------------------------------------------------------------------------------------------------- */
 
 static enum status publish(struct store *s, struct arena *a, const struct model *m, const char *name,
                            struct model_imported *out, struct error *e)

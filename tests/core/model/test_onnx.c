@@ -8,14 +8,19 @@
 
 #include "tests/support/unit.h"
 
-
 #include <string.h>
 
 enum { EVENTS = 5, ROWS_MOST = 40 };
 
-#define NAMES(...) {(void *)(uintptr_t)(const char *const[]){__VA_ARGS__}, \
-                    sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)}
-#define LAYER(name_, kind_, ...) {.name = (name_), .kind = (kind_), .reset_after = true, __VA_ARGS__}
+#define NAMES(...)                                                                                                     \
+    {                                                                                                                  \
+        (void *)(uintptr_t)(const char *const[]){__VA_ARGS__},                                                         \
+            sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)                                                \
+    }
+#define LAYER(name_, kind_, ...)                                                                                       \
+    {                                                                                                                  \
+        .name = (name_), .kind = (kind_), .reset_after = true, __VA_ARGS__                                             \
+    }
 
 /* Every kind of layer somewhere. */
 static const struct layer_spec hlf_layers[] = {
@@ -28,7 +33,7 @@ static const struct layer_spec hlf_layers[] = {
     LAYER("out", LAYER_DENSE),
 };
 static const struct layer_spec gru_before_layers[] = {
-    {.name = "gru", .kind = LAYER_GRU, .units = 50, .inputs = NAMES("particles")},            /* resets before */
+    {.name = "gru", .kind = LAYER_GRU, .units = 50, .inputs = NAMES("particles")}, /* resets before */
     LAYER("joined", LAYER_CONCATENATE, .inputs = NAMES("gru", "hlf")),
     LAYER("hidden", LAYER_DENSE, .units = 25, .activation = LAYER_ACTIVATION_RELU),
     LAYER("out", LAYER_DENSE),
@@ -43,7 +48,11 @@ static const struct layer_spec pool_layers[] = {
     LAYER("out", LAYER_DENSE),
 };
 
-static const struct network { const char *name, *estimator; const struct layer_spec *layers; size_t n_layers; } networks[] = {
+static const struct network {
+    const char *name, *estimator;
+    const struct layer_spec *layers;
+    size_t n_layers;
+} networks[] = {
     {"hlf", "hlf", NULL, 0},
     {"hlf-layers", "hlf", hlf_layers, ARRAY_LEN(hlf_layers)},
     {"sequence", "sequence", NULL, 0},
@@ -55,7 +64,7 @@ static const struct network { const char *name, *estimator; const struct layer_s
 };
 static const char *const recipe_names[] = {"topology-1", "sparkdltrigger-1"};
 
-/* ---- models and events ------------------------------------------------------------------------------------------------ */
+/* ---- models and events ------------------------------------------------------------------------------------------- */
 
 static int estimator_index(const char *name)
 {
@@ -77,7 +86,7 @@ static struct scaler_record make_scaler(struct arena *a, bool dense)
         hlf.shift[i] = hlf.log[i] ? 4.5 : 0.1 * (double)i;
         hlf.factor[i] = 1 / (1.0 + 0.3 * (double)i);
     }
-    hlf.shift[5] = -0x1p99, hlf.factor[5] = 0x1p-100;          /* a constant feature under min-max */
+    hlf.shift[5] = -0x1p99, hlf.factor[5] = 0x1p-100; /* a constant feature under min-max */
     for (size_t i = 0; i < PARTICLE_COLUMNS; i++) {
         rows.mean[i] = 0.2 * (double)i;
         rows.factor[i] = 0.5 + 0.02 * (double)i;
@@ -106,14 +115,14 @@ static struct model *make_model(struct arena *a, const struct network *n, const 
     struct rng r = rng_stream(7, 7);
     net_init(net, 3, params);
     for (size_t i = 0; i < n_params; i++)
-        params[i] += 0.05f * (float)rng_normal(&r);             /* biases too */
+        params[i] += 0.05f * (float)rng_normal(&r); /* biases too */
     net_destroy(net);
     assert_ok(model_create(&h, params, n_params, NULL, &m, &e), &e);
     return m;
 }
 
 struct events {
-    float *hlf;                        /* [EVENTS][14] */
+    float *hlf; /* [EVENTS][14] */
     struct particle_columns rows;
     uint32_t first[EVENTS + 1];
 };
@@ -121,15 +130,15 @@ struct events {
 static void make_events(struct arena *a, struct events *v)
 {
     struct rng r = rng_stream(11, 1);
-    float **columns[] = {&v->rows.pt, &v->rows.eta, &v->rows.phi, &v->rows.x, &v->rows.y, &v->rows.z, &v->rows.iso_ch,
-                         &v->rows.iso_gamma, &v->rows.iso_neu};
+    float **columns[] = {&v->rows.pt, &v->rows.eta,    &v->rows.phi,       &v->rows.x,      &v->rows.y,
+                         &v->rows.z,  &v->rows.iso_ch, &v->rows.iso_gamma, &v->rows.iso_neu};
     size_t at = 0;
     v->rows.prepared = NULL;
-    v->hlf = ARENA_NEW(a, float, EVENTS * HLF_COUNT);
+    v->hlf = ARENA_NEW(a, float, EVENTS *HLF_COUNT);
     for (size_t i = 0; i < EVENTS * HLF_COUNT; i++)
         v->hlf[i] = (float)(i % HLF_COUNT < 2 ? 300 * rng_f64(&r) : 2 * rng_normal(&r));
     for (size_t c = 0; c < ARRAY_LEN(columns); c++)
-        *columns[c] = ARENA_NEW(a, float, EVENTS * ROWS_MOST);
+        *columns[c] = ARENA_NEW(a, float, EVENTS *ROWS_MOST);
     v->rows.kind = ARENA_NEW(a, int8_t, EVENTS * ROWS_MOST);
     v->rows.charge = ARENA_NEW(a, int8_t, EVENTS * ROWS_MOST);
     for (size_t i = 0; i < EVENTS; i++) {
@@ -145,7 +154,7 @@ static void make_events(struct arena *a, struct events *v)
     v->first[EVENTS] = (uint32_t)at;
 }
 
-/* ---- for the peers ------------------------------------------------------------------------------------------------------ */
+/* ---- for the peers ----------------------------------------------------------------------------------------------- */
 
 static void write_file(const char *folder, const char *name, const char *what, const void *p, size_t n)
 {
@@ -163,7 +172,7 @@ static void write_particles(struct arena *a, const char *folder, const char *nam
     struct sequence_scaler scaler;
     bool has;
     struct error e;
-    float *out = ARENA_NEW(a, float, EVENTS * steps * PARTICLE_COLUMNS), *full = ARENA_NEW(a, float, 801 * 19);
+    float *out = ARENA_NEW(a, float, EVENTS *steps *PARTICLE_COLUMNS), *full = ARENA_NEW(a, float, 801 * 19);
     int32_t counts[EVENTS];
     assert_ok(scaler_record_read(&model_header(m)->scaler, &hlf, &scaler, &has, &e), &e);
     for (size_t c = 0; c < PARTICLE_COLUMNS && raw; c++)
@@ -190,7 +199,8 @@ static void write_case(struct arena *a, const char *folder, const struct network
     bool has;
     float out[EVENTS * 3], scaled[EVENTS * HLF_COUNT];
     char name[128];
-    size_t steps = recipe_find(recipe)->sequence_dense || strstr(n->name, "transformer") ? PARTICLE_ROWS_MAX : ROWS_MOST;
+    size_t steps =
+        recipe_find(recipe)->sequence_dense || strstr(n->name, "transformer") ? PARTICLE_ROWS_MAX : ROWS_MOST;
     snprintf(name, sizeof name, "%s@%s@%s", n->name, recipe, raw ? "raw" : "scaled");
     buf_init(&onnx, 64 << 20);
     assert_ok(model_to_onnx(m, raw, &onnx, &e), &e);
@@ -220,7 +230,7 @@ static int write_cases(const char *folder)
     return 0;
 }
 
-/* ---- back ------------------------------------------------------------------------------------------------------------- */
+/* ---- back -------------------------------------------------------------------------------------------------------- */
 
 struct exported {
     struct arena a;
@@ -244,7 +254,10 @@ static void exported_fini(struct exported *x)
     arena_fini(&x->a);
 }
 
-static struct span bytes_of(const struct buf *b) { return (struct span){b->data, b->len}; }
+static struct span bytes_of(const struct buf *b)
+{
+    return (struct span){b->data, b->len};
+}
 
 static void test_every_network_comes_back_with_the_same_bits(void **state)
 {
@@ -258,7 +271,7 @@ static void test_every_network_comes_back_with_the_same_bits(void **state)
         assert_ok(onnx_read(&x.a, bytes_of(&x.onnx), &back, &e), &e);
         assert_int_equal(back.with_scaler, i / 2 % 2);
         assert_ok(model_create(&back.header, back.params, back.n_params, NULL, &m, &e), &e);
-        assert_string_equal(model_sha256(m), model_sha256(x.m));            /* header and weights: the same file */
+        assert_string_equal(model_sha256(m), model_sha256(x.m)); /* header and weights: the same file */
         model_release(m);
         exported_fini(&x);
     }
@@ -289,7 +302,9 @@ static void refused(struct arena *a, const void *p, size_t n, enum status wanted
 static void test_a_foreign_graph_is_refused_by_its_first_node(void **state)
 {
     (void)state;
-    static const uint8_t conv[] = "\x08\x08\x3a\x16\x0a\x14\x0a\x01x\x12\x01y\x1a\x06" "conv_1\x22\x04" "Conv";
+    static const uint8_t conv[] = "\x08\x08\x3a\x16\x0a\x14\x0a\x01x\x12\x01y\x1a\x06"
+                                  "conv_1\x22\x04"
+                                  "Conv";
     struct arena a;
     arena_init(&a, 1 << 20);
     refused(&a, conv, sizeof conv - 1, STATUS_UNSUPPORTED, "'conv_1', operator Conv");

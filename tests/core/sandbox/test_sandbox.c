@@ -29,7 +29,7 @@ static int prepared_fd = -1;
 
 static enum status prepare_open(struct error *e)
 {
-    prepared_fd = open("/etc/passwd", O_RDONLY);              /* before the walls this is allowed */
+    prepared_fd = open("/etc/passwd", O_RDONLY); /* before the walls this is allowed */
     return prepared_fd >= 0 ? STATUS_OK : error_errno(e, "passwd");
 }
 
@@ -156,18 +156,33 @@ static enum status run_quit(const struct span *parts, size_t n, struct buf *out,
 }
 
 static const struct sandbox_task task_list[] = {
-    {"echo", NULL, run_echo, false}, {"error", NULL, run_error, false}, {"segfault", NULL, run_segfault, false}, {"abort", NULL, run_abort, false},
-    {"loop", NULL, run_loop, false}, {"bomb", NULL, run_bomb, false}, {"open", NULL, run_open, false}, {"read", prepare_open, run_read, false},
-    {"connect", NULL, run_connect, false}, {"fork", NULL, run_fork, false}, {"exec", NULL, run_exec, false},
-    {"executable", NULL, run_executable, false}, {"kill", NULL, run_kill, false}, {"flood", NULL, run_flood, false},
-    {"lie", NULL, run_lie, false}, {"quit", NULL, run_quit, false}, {"absent", NULL, run_open, .files_absent = true},
+    {"echo", NULL, run_echo, false},
+    {"error", NULL, run_error, false},
+    {"segfault", NULL, run_segfault, false},
+    {"abort", NULL, run_abort, false},
+    {"loop", NULL, run_loop, false},
+    {"bomb", NULL, run_bomb, false},
+    {"open", NULL, run_open, false},
+    {"read", prepare_open, run_read, false},
+    {"connect", NULL, run_connect, false},
+    {"fork", NULL, run_fork, false},
+    {"exec", NULL, run_exec, false},
+    {"executable", NULL, run_executable, false},
+    {"kill", NULL, run_kill, false},
+    {"flood", NULL, run_flood, false},
+    {"lie", NULL, run_lie, false},
+    {"quit", NULL, run_quit, false},
+    {"absent", NULL, run_open, .files_absent = true},
 };
 
-/* ---- tests --------------------------------------------------------------------------------------------------------- */
+/* ---- tests ------------------------------------------------------------------------------------------------------- */
 
 static const struct sandbox_limits limits = {.memory_bytes = 64 << 20, .result_bytes = 1 << 20, .seconds = 30};
 
-static struct span span_of(const char *text) { return (struct span){(const uint8_t *)text, strlen(text)}; }
+static struct span span_of(const char *text)
+{
+    return (struct span){(const uint8_t *)text, strlen(text)};
+}
 
 static enum status run_task(const char *task, const char *input, struct buf *out, struct error *e)
 {
@@ -297,9 +312,9 @@ static void test_an_answer_against_the_protocol_is_an_error(void **state)
     (void)state;
     refused("lie", "without an answer");
     static const uint32_t heads[][4] = {
-        {0x444c5401, 0, 100, 0},               /* more bytes than come */
+        {0x444c5401, 0, 100, 0}, /* more bytes than come */
         {0x444c5401, 0, 0xffffffff, 0xffffffff},
-        {0x444c5402, 0, 0, 0},                 /* an error without a status */
+        {0x444c5402, 0, 0, 0}, /* an error without a status */
         {0x444c5402, 999, 0, 0},
         {0x12345678, 1, 0, 0},
     };
@@ -346,7 +361,7 @@ static void test_children_of_several_threads_do_not_disturb_each_other(void **st
         pthread_join(thread[i], NULL);
         assert_int_equal(ok[i], 5);
     }
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);         /* and none is left */
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* and none is left */
 }
 
 int main(int argc, char **argv)

@@ -11,9 +11,12 @@
 #include <math.h>
 #include <string.h>
 
-static struct span span_of(const char *text) { return (struct span){(const uint8_t *)text, strlen(text)}; }
+static struct span span_of(const char *text)
+{
+    return (struct span){(const uint8_t *)text, strlen(text)};
+}
 
-/* ---- documents -------------------------------------------------------------------------------------------------------- */
+/* ---- documents --------------------------------------------------------------------------------------------------- */
 
 static void test_a_document_holds_what_the_json_says(void **state)
 {
@@ -22,7 +25,8 @@ static void test_a_document_holds_what_the_json_says(void **state)
     struct error e;
     const struct document *d;
     arena_init(&a, 1 << 20);
-    assert_ok(document_parse(&a, span_of("{\"a\": [1, -2.5, \"x\", null, true, {}], \"b\": {\"c\": false}}"), &d, &e), &e);
+    assert_ok(document_parse(&a, span_of("{\"a\": [1, -2.5, \"x\", null, true, {}], \"b\": {\"c\": false}}"), &d, &e),
+              &e);
     const struct document *list = document_get(d, "a");
     assert_int_equal(document_count(list), 6);
     assert_true(document_number(document_at(list, 0), 0) == 1);
@@ -55,11 +59,12 @@ static void test_documents_nested_too_deep_are_refused(void **state)
     arena_fini(&a);
 }
 
-/* ---- configurations --------------------------------------------------------------------------------------------------- */
+/* ---- configurations ---------------------------------------------------------------------------------------------- */
 
-#define HLF_INPUT "{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"in\", \"batch_input_shape\": [null, 14]}}"
+#define HLF_INPUT  "{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"in\", \"batch_input_shape\": [null, 14]}}"
 #define ROWS_INPUT "{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"in\", \"batch_shape\": [null, 801, 19]}}"
-#define SOFTMAX "{\"class_name\": \"Dense\", \"config\": {\"name\": \"out\", \"units\": 3, \"activation\": \"softmax\"}}"
+#define SOFTMAX                                                                                                        \
+    "{\"class_name\": \"Dense\", \"config\": {\"name\": \"out\", \"units\": 3, \"activation\": \"softmax\"}}"
 
 /* A Sequential of these layers. */
 static enum status read_layers(const char *layers, struct keras_network *out, struct error *e)
@@ -88,13 +93,17 @@ static void test_layers_become_ours_and_those_that_do_nothing_vanish(void **stat
     (void)state;
     struct keras_network k;
     struct error e;
-    assert_ok(read_layers(ROWS_INPUT ","
-                          "{\"class_name\": \"Masking\", \"config\": {\"name\": \"m\", \"mask_value\": 0.0}},"
-                          "{\"class_name\": \"LSTM\", \"config\": {\"name\": \"l\", \"units\": 7, \"use_bias\": true}},"
-                          "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\"}},"
-                          "{\"class_name\": \"Dropout\", \"config\": {\"name\": \"d\", \"rate\": 0.5}},"
-                          "{\"class_name\": \"Dense\", \"config\": {\"name\": \"x\", \"units\": 3, \"use_bias\": false}},"
-                          "{\"class_name\": \"Softmax\", \"config\": {\"name\": \"s\", \"axis\": -1}}", &k, &e), &e);
+    assert_ok(
+        read_layers(ROWS_INPUT
+                    ","
+                    "{\"class_name\": \"Masking\", \"config\": {\"name\": \"m\", \"mask_value\": 0.0}},"
+                    "{\"class_name\": \"LSTM\", \"config\": {\"name\": \"l\", \"units\": 7, \"use_bias\": true}},"
+                    "{\"class_name\": \"Flatten\", \"config\": {\"name\": \"f\"}},"
+                    "{\"class_name\": \"Dropout\", \"config\": {\"name\": \"d\", \"rate\": 0.5}},"
+                    "{\"class_name\": \"Dense\", \"config\": {\"name\": \"x\", \"units\": 3, \"use_bias\": false}},"
+                    "{\"class_name\": \"Softmax\", \"config\": {\"name\": \"s\", \"axis\": -1}}",
+                    &k, &e),
+        &e);
     assert_int_equal(k.n, 3);
     assert_int_equal(k.layer[0].kind, LAYER_LSTM);
     assert_int_equal(k.layer[0].units, 7);
@@ -110,15 +119,21 @@ static void test_every_kind_of_layer_is_understood(void **state)
     (void)state;
     struct keras_network k;
     struct error e;
-    assert_ok(read_layers(ROWS_INPUT ","
-                          "{\"class_name\": \"MultiHeadAttention\", \"config\": {\"name\": \"a\", \"num_heads\": 8, \"key_dim\": 19}},"
-                          "{\"class_name\": \"LayerNormalization\", \"config\": {\"name\": \"n\", \"axis\": [2], \"epsilon\": 1e-6}},"
-                          "{\"class_name\": \"Dense\", \"config\": {\"name\": \"p\", \"units\": 20, \"activation\": \"linear\"}},"
-                          "{\"class_name\": \"ReLU\", \"config\": {\"name\": \"r\", \"max_value\": null, \"threshold\": 0.0}},"
-                          "{\"class_name\": \"GlobalAveragePooling1D\", \"config\": {\"name\": \"g\"}},"
-                          "{\"class_name\": \"Activation\", \"config\": {\"name\": \"c\", \"activation\": \"relu\"}},"
-                          SOFTMAX, &k, &e), &e);
-    static const int kinds[] = {LAYER_ATTENTION, LAYER_NORM, LAYER_DENSE, LAYER_RELU, LAYER_MEAN_POOL, LAYER_RELU, LAYER_DENSE};
+    assert_ok(
+        read_layers(
+            ROWS_INPUT
+            ","
+            "{\"class_name\": \"MultiHeadAttention\", \"config\": {\"name\": \"a\", \"num_heads\": 8, \"key_dim\": "
+            "19}},"
+            "{\"class_name\": \"LayerNormalization\", \"config\": {\"name\": \"n\", \"axis\": [2], \"epsilon\": 1e-6}},"
+            "{\"class_name\": \"Dense\", \"config\": {\"name\": \"p\", \"units\": 20, \"activation\": \"linear\"}},"
+            "{\"class_name\": \"ReLU\", \"config\": {\"name\": \"r\", \"max_value\": null, \"threshold\": 0.0}},"
+            "{\"class_name\": \"GlobalAveragePooling1D\", \"config\": {\"name\": \"g\"}},"
+            "{\"class_name\": \"Activation\", \"config\": {\"name\": \"c\", \"activation\": \"relu\"}}," SOFTMAX,
+            &k, &e),
+        &e);
+    static const int kinds[] = {LAYER_ATTENTION, LAYER_NORM, LAYER_DENSE, LAYER_RELU,
+                                LAYER_MEAN_POOL, LAYER_RELU, LAYER_DENSE};
     assert_int_equal(k.n, ARRAY_LEN(kinds));
     for (size_t i = 0; i < k.n; i++)
         assert_int_equal(k.layer[i].kind, kinds[i]);
@@ -131,21 +146,34 @@ static void test_every_kind_of_layer_is_understood(void **state)
 static void test_what_is_not_understood_is_refused_by_name(void **state)
 {
     (void)state;
-    refused(HLF_INPUT ",{\"class_name\": \"Lambda\", \"config\": {\"name\": \"evil\", \"function\": [\"4wEAAA\", null, null]}}," SOFTMAX,
+    refused(HLF_INPUT ",{\"class_name\": \"Lambda\", \"config\": {\"name\": \"evil\", \"function\": [\"4wEAAA\", null, "
+                      "null]}}," SOFTMAX,
             "layer 'evil' (Lambda) is of a class that is not supported");
-    refused(HLF_INPUT ",{\"class_name\": \"TFOpLambda\", \"config\": {\"name\": \"op\", \"function\": \"os.system\"}}," SOFTMAX, "'op'");
-    refused(HLF_INPUT ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 4, \"activation\": \"tanh\"}}," SOFTMAX,
-            "activation 'tanh'");
-    refused(HLF_INPUT ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 1e9}}," SOFTMAX, "whole number");
-    refused(HLF_INPUT ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 2.5}}," SOFTMAX, "whole number");
+    refused(HLF_INPUT
+            ",{\"class_name\": \"TFOpLambda\", \"config\": {\"name\": \"op\", \"function\": \"os.system\"}}," SOFTMAX,
+            "'op'");
+    refused(
+        HLF_INPUT
+        ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 4, \"activation\": \"tanh\"}}," SOFTMAX,
+        "activation 'tanh'");
+    refused(HLF_INPUT ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 1e9}}," SOFTMAX,
+            "whole number");
+    refused(HLF_INPUT ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 2.5}}," SOFTMAX,
+            "whole number");
     refused(HLF_INPUT ",{\"class_name\": \"GRU\", \"config\": {\"name\": \"g\", \"units\": 4}}," SOFTMAX, "sequence");
-    refused(ROWS_INPUT ",{\"class_name\": \"GRU\", \"config\": {\"name\": \"g\", \"units\": 4, \"return_sequences\": true}}," SOFTMAX,
-            "return_sequences");
+    refused(
+        ROWS_INPUT
+        ",{\"class_name\": \"GRU\", \"config\": {\"name\": \"g\", \"units\": 4, \"return_sequences\": true}}," SOFTMAX,
+        "return_sequences");
     refused(ROWS_INPUT ",{\"class_name\": \"GRU\", \"config\": {\"name\": \"g\", \"units\": 4, "
-            "\"recurrent_activation\": \"hard_sigmoid\"}}," SOFTMAX, "hard_sigmoid");
-    refused(HLF_INPUT "," SOFTMAX ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 4}}", "at the end only");
+                       "\"recurrent_activation\": \"hard_sigmoid\"}}," SOFTMAX,
+            "hard_sigmoid");
+    refused(HLF_INPUT "," SOFTMAX ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 4}}",
+            "at the end only");
     refused(HLF_INPUT ",{\"class_name\": \"Dense\", \"config\": {\"name\": \"t\", \"units\": 4}}", "not softmax");
-    refused("{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"in\", \"batch_shape\": [null, 28, 28]}}," SOFTMAX, "is an input");
+    refused(
+        "{\"class_name\": \"InputLayer\", \"config\": {\"name\": \"in\", \"batch_shape\": [null, 28, 28]}}," SOFTMAX,
+        "is an input");
     refused(HLF_INPUT "," HLF_INPUT "," SOFTMAX, "name of another");
     refused("", "not softmax");
     refused("7", "without name");
@@ -154,14 +182,22 @@ static void test_what_is_not_understood_is_refused_by_name(void **state)
 static void test_a_functional_model_that_is_no_graph_of_ours_is_refused(void **state)
 {
     (void)state;
-    static const struct { const char *text, *words; } cases[] = {
-        {"{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"name\": \"d\", \"class_name\": \"Dense\", \"config\": {\"units\": 3},"
-         " \"inbound_nodes\": [[[\"nobody\", 0, 0, {}]]]}]}}", "takes 'nobody'"},
-        {"{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"name\": \"d\", \"class_name\": \"Dense\", \"config\": {\"units\": 3},"
-         " \"inbound_nodes\": []}]}}", "takes nothing"},
+    static const struct {
+        const char *text, *words;
+    } cases[] = {
+        {"{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"name\": \"d\", \"class_name\": \"Dense\", "
+         "\"config\": {\"units\": 3},"
+         " \"inbound_nodes\": [[[\"nobody\", 0, 0, {}]]]}]}}",
+         "takes 'nobody'"},
+        {"{\"class_name\": \"Functional\", \"config\": {\"layers\": [{\"name\": \"d\", \"class_name\": \"Dense\", "
+         "\"config\": {\"units\": 3},"
+         " \"inbound_nodes\": []}]}}",
+         "takes nothing"},
         {"{\"class_name\": \"Functional\", \"config\": {\"layers\": []}}", "output"},
         {"{\"class_name\": \"Evil\", \"config\": {}}", "class 'Evil'"},
-        {"[]", "class"}, {"null", "class"}, {"{\"class_name\": \"Functional\"}", "output"},
+        {"[]", "class"},
+        {"null", "class"},
+        {"{\"class_name\": \"Functional\"}", "output"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct arena a;
@@ -176,7 +212,7 @@ static void test_a_functional_model_that_is_no_graph_of_ours_is_refused(void **s
     }
 }
 
-/* ---- the published models ----------------------------------------------------------------------------------------------- */
+/* ---- the published models ---------------------------------------------------------------------------------------- */
 
 enum { EVENTS = 64, STEPS = 801, COLUMNS = 19 };
 
@@ -190,7 +226,10 @@ static struct npy golden(const char *name)
     return a;
 }
 
-static double npy_number(const struct npy *a, size_t i) { return a->f4 ? (double)a->f4[i] : a->f8[i]; }
+static double npy_number(const struct npy *a, size_t i)
+{
+    return a->f4 ? (double)a->f4[i] : a->f8[i];
+}
 
 static struct model *import_shared(const char *file)
 {
@@ -324,7 +363,8 @@ static void test_bytes_that_are_no_model_are_told_apart(void **state)
     struct error e;
     assert_status(model_import(&(struct model_import){0}, span_of("hello"), "x", &m, &e), STATUS_FORMAT, &e);
     assert_contains(e.text, "not a model");
-    assert_status(model_import(&(struct model_import){0}, span_of("PK\3\4 no archive"), "x", &m, &e), STATUS_FORMAT, &e);
+    assert_status(model_import(&(struct model_import){0}, span_of("PK\3\4 no archive"), "x", &m, &e), STATUS_FORMAT,
+                  &e);
     assert_contains(e.text, "table of contents");
     assert_status(model_import(&(struct model_import){0}, span_of("\x08\x08rubbish"), "x", &m, &e), STATUS_FORMAT, &e);
     assert_contains(e.text, "ONNX");
