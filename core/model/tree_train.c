@@ -83,8 +83,8 @@ static enum status gather(const struct train_stream *stream, size_t memory_bytes
         if (d.n == 0)
             break;
         if (gather_some(g, &d, e) != STATUS_OK)
-            return error_wrap(e, "trees learn from all rows at once, and they do not fit into %zu MB: raise memory_limit_mb",
-                              memory_bytes >> 20);
+            return error_wrap(e, "trees learn from all rows at once, which do not fit into %zu MB: raise "
+                              "memory_limit_mb", memory_bytes >> 20);
     }
     *out = (struct train_data){.n = g->n,
                                .hlf = (const float *)(const void *)g->hlf.data,
@@ -289,13 +289,14 @@ static enum status grow_round(struct trainer *t, const struct train_watch *watch
         if (watch && watch->cancelled && watch->cancelled(watch->ctx))
             return error_set(e, STATUS_CANCELLED, "cancelled in round %lld", (long long)f->rounds + 1);
         TRY(grow_class(t, c, e));
-        if (watch && watch->progress)
-            watch->progress(watch->ctx, (int64_t)((double)t->n_learn * (double)((size_t)i * k + c + 1) / (double)((size_t)n * k)),
-                            (int64_t)t->n_learn);
+        if (watch && watch->progress) {
+            double part = (double)((size_t)i * k + c + 1) / (double)((size_t)n * k);
+            watch->progress(watch->ctx, (int64_t)((double)t->n_learn * part), (int64_t)t->n_learn);
+        }
     }
     struct forest *trees;
-    TRY(forest_create((const float *)(const void *)(f->stored.data + before), (f->stored.len - before) / sizeof(float), k,
-                      f->averaged, &trees, e));
+    const float *grown = (const float *)(const void *)(f->stored.data + before);
+    TRY(forest_create(grown, (f->stored.len - before) / sizeof *grown, k, f->averaged, &trees, e));
     add_trees(t, trees);
     forest_destroy(trees);
     f->rounds++;
@@ -305,8 +306,8 @@ static enum status grow_round(struct trainer *t, const struct train_watch *watch
 /* ---- an epoch ----------------------------------------------------------------------------------------------------- */
 
 /* Losses are those of probabilities of at least 1e-7, as in Keras: a forest may be certain, and wrong. */
-static void measure(const struct trainer *t, const struct row_set *set, const uint32_t *index, size_t n, const float *sums,
-                    struct metrics_auc_bins *auc, struct loss_sums *out)
+static void measure(const struct trainer *t, const struct row_set *set, const uint32_t *index, size_t n,
+                    const float *sums, struct metrics_auc_bins *auc, struct loss_sums *out)
 {
     const struct tree_fit *f = t->trees;
     float score[CLASSES_MAX];
@@ -332,7 +333,8 @@ static int64_t rounds_after(const struct trainer *t, int64_t epochs)
     return n < most ? n : most;
 }
 
-enum status tree_fit_epoch(struct trainer *t, const struct train_watch *watch, struct epoch_report *out, struct error *e)
+enum status tree_fit_epoch(struct trainer *t, const struct train_watch *watch, struct epoch_report *out,
+                           struct error *e)
 {
     int64_t start = time_mono_ns();
     struct tree_fit *f = t->trees;
