@@ -188,6 +188,8 @@ struct study_record {
 };
 extern const struct field study_trial_fields[], study_record_fields[];
 #define STUDY_FILE "study"
+/* In the folder of any artifact: what was measured and not computed, and will be different another time. */
+#define MEASURED_FILE "measured"
 enum status study_read(struct arena *a, const char *folder, struct study_record *out, struct error *e) MUST_USE;
 /* What a tune job that has not finished knows so far.  Of the host only unit_result is called. */
 enum status study_so_far(struct arena *a, const void *tune_spec, const struct job_host *host, void *host_ctx,

@@ -290,17 +290,28 @@ static enum status none_ended_well(const struct study_record *s, struct error *e
     return error_set(e, STATUS_BUG, "none of %lld trials has a result", (long long)s->n_trials);
 }
 
-/* SHA-256 of all but the times that fits took: equal searches have equal hashes. */
+/* Moves the times out of the record: what stays follows from the spec and the data alone. */
+static enum status take_times(struct arena *a, struct study_record *record, struct study_times *out, struct error *e)
+{
+    struct study_trial *t = record->trials.items;
+    double *seconds = ARENA_NEW(a, double, record->trials.n_items + 1);
+    if (!seconds)
+        return error_set(e, STATUS_NOMEM, "no memory for a study");
+    *out = (struct study_times){record->seconds, {seconds, record->trials.n_items}};
+    for (size_t i = 0; i < record->trials.n_items; i++) {
+        seconds[i] = t[i].seconds;
+        t[i].seconds = 0;
+    }
+    record->seconds = 0;
+    return STATUS_OK;
+}
+
+/* SHA-256 of all but the names: equal searches have equal hashes. */
 static enum status content_sha256(struct arena *a, const struct study_record *record, const char **out, struct error *e)
 {
-    struct study_record copy;
+    struct study_record copy = *record;
     struct buf text;
     char hex[65];
-    TRY(field_copy(a, study_record_fields, record, &copy, e));
-    struct study_trial *t = copy.trials.items;
-    for (size_t i = 0; i < copy.trials.n_items; i++)
-        t[i].seconds = 0;
-    copy.seconds = 0;
     copy.id = copy.job_id = copy.created_at = NULL;
     buf_init(&text, RECORD_BYTES_MAX);
     enum status s = field_write_text(study_record_fields, &copy, &text, e);
@@ -352,6 +363,7 @@ static enum status summarise(struct job_ctx *ctx, const struct study_record *s, 
 static enum status finish(struct job_ctx *ctx, const void *spec, void *result, struct error *e)
 {
     struct study_record record;
+    struct study_times times;
     char folder[PATH_BYTES_MAX];
     const char *sha256;
     TRY(study_so_far(ctx->arena, spec, ctx->host, ctx->host_ctx, &record, e));
@@ -363,10 +375,12 @@ static enum status finish(struct job_ctx *ctx, const void *spec, void *result, s
     TRY(ctx->host->artifact_id(ctx->host_ctx, ctx->arena, "st", 0, &record.id, e));
     record.job_id = ctx->job_id;
     record.created_at = ctx->created_at;
+    TRY(take_times(ctx->arena, &record, &times, e));
     TRY(content_sha256(ctx->arena, &record, &sha256, e));
     TRY(work_path(ctx, folder, e, "study"));
     TRY(file_make_folder(folder, e));
     TRY(work_record_save(ctx, "study/" STUDY_FILE, study_record_fields, &record, e));
+    TRY(work_record_save(ctx, "study/" MEASURED_FILE, study_times_fields, &times, e));
     TRY(summarise(ctx, &record, result, e));
     const struct artifact artifact = {
         .kind = "study", .id = record.id, .staged = folder, .name = record.model, .sha256 = sha256};

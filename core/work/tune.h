@@ -31,6 +31,13 @@ struct tune_spec {
 };
 extern const struct field tune_spec_fields[], tune_result_fields[];
 
+/* The study's MEASURED_FILE. */
+struct study_times {
+    double seconds;
+    struct field_list trials;          /* double */
+};
+extern const struct field study_times_fields[];
+
 /* ---- what is tried ----------------------------------------------------------------------------------------------- */
 
 struct trial {

@@ -150,6 +150,33 @@ const struct field tune_spec_fields[] = {
     FIELD_OBJECT(struct tune_spec, halving, halving_fields),
     FIELD_END};
 
+const struct field study_times_fields[] = {
+    FIELD_F64(struct study_times, seconds),
+    FIELD_LIST_F64(struct study_times, trials),
+    FIELD_END};
+
+/* Without the file, or with one that is not of these trials, times are 0. */
+static enum status read_times(struct arena *a, const char *folder, struct study_record *out, struct error *e)
+{
+    char path[PATH_BYTES_MAX];
+    struct study_times times;
+    struct study_trial *t = out->trials.items;
+    struct buf text;
+    if (snprintf(path, sizeof path, "%s/%s", folder, MEASURED_FILE) >= (int)sizeof path)
+        return error_set(e, STATUS_RANGE, "study path");
+    buf_init(&text, RECORD_BYTES_MAX);
+    enum status s = file_read(path, &text, e);
+    if (s == STATUS_OK)
+        s = field_read_text(a, study_times_fields, (struct span){text.data, text.len}, &times, e);
+    buf_fini(&text);
+    if (s != STATUS_OK)
+        return s == STATUS_NOMEM ? s : STATUS_OK;
+    out->seconds = times.seconds;
+    for (size_t i = 0; i < out->trials.n_items && i < times.trials.n_items; i++)
+        t[i].seconds = ((const double *)times.trials.items)[i];
+    return STATUS_OK;
+}
+
 enum status study_read(struct arena *a, const char *folder, struct study_record *out, struct error *e)
 {
     char path[PATH_BYTES_MAX];
@@ -162,6 +189,8 @@ enum status study_read(struct arena *a, const char *folder, struct study_record 
     if (s == STATUS_OK)
         s = field_read_text(a, study_record_fields, (struct span){text.data, text.len}, out, e);
     buf_fini(&text);
+    if (s == STATUS_OK)
+        s = read_times(a, folder, out, e);
     const char *slash = strrchr(folder, '/');
     const char *name = slash ? slash + 1 : folder;
     if (s == STATUS_NOTFOUND)

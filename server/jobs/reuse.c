@@ -210,7 +210,8 @@ static bool compare_folders(const char *mine, const char *theirs, struct json *l
     for (struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
         snprintf(one, sizeof one, "%s/%s", mine, entry->d_name);
         snprintf(other, sizeof other, "%s/%s", theirs, entry->d_name);
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || lstat(one, &st) != 0)
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || lstat(one, &st) != 0 ||
+            strcmp(entry->d_name, MEASURED_FILE) == 0)
             continue;
         bool same = S_ISDIR(st.st_mode) ? compare_folders(one, other, list) : same_bytes(one, other);
         if (!same && !S_ISDIR(st.st_mode))

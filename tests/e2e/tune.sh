@@ -34,6 +34,10 @@ expect "an unknown order" "$code $(jq -r .code "$folder/answer")" "400 invalid_q
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' "$server/api/v1/studies/$(job_of train .id | tr -d '"')")
 expect "a train job has no study" "$code" 404
 
+expect "times are kept" "$(get "/api/v1/studies/$study/trials" | jq '[.items[].seconds > 0] | all')" true
+again=$(wait_final "$(post "/api/v1/jobs/$(job_of tune .id | tr -d '"'):verify" '' | jq -r .id)")
+expect "done again it is the same" "$(printf '%s' "$again" | jq -c '[.state, .verification.equal]')" '["completed",true]'
+
 # ---- a space with mistakes ------------------------------------------------------------------------------------------------
 code=$(curl -s -o "$folder/answer" -w '%{http_code}' -d '{"kind":"tune","spec":{"dataset":"ds_x","space":{"batchsize":[1],"epochs":[],"hidden":[[5],"x"],"learning_rate":[2]}}}' "$server/api/v1/jobs")
 expect "all mistakes at once" "$code $(jq -c '[.errors[].pointer]' "$folder/answer")" '422 ["/spec/space/batchsize","/spec/space/epochs","/spec/space/hidden/1","/spec/space/learning_rate/0"]'
