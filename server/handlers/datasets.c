@@ -140,13 +140,13 @@ void handle_dataset_histogram(struct app *app, struct request *q, struct respons
 enum { DELETE_ATTEMPTS = 5, DEPENDENCIES_BYTES_MAX = 256 << 20 };
 
 /* CONFLICT names the first dataset or model that was made of it.  Evaluations and studies do not hold their dataset: they
- * state their figures by themselves. */
+ * state their figures by themselves; nor do exports, which are copies. */
 static enum status check_unused(const struct dependencies *g, const char *id, struct error *e)
 {
     for (size_t i = 0; i < g->n; i++) {
         const struct artifact_row *row = &g->nodes[i].row;
-        bool states_figures = strcmp(row->kind, "evaluation") == 0 || strcmp(row->kind, "study") == 0;
-        if (!states_figures && dependency_has_input(&g->nodes[i], id))
+        bool holds = strcmp(row->kind, "dataset") == 0 || strcmp(row->kind, "model") == 0;
+        if (holds && dependency_has_input(&g->nodes[i], id))
             return error_set(e, STATUS_CONFLICT, "%s %.60s was made of dataset %.60s, which is kept for it", row->kind,
                              row->id, id);
     }

@@ -143,6 +143,11 @@ expect "another tag" "$(curl -s -o /dev/null -w '%{http_code}' -H 'If-Range: "x"
 expect "no other file" "$(curl -s "$server/api/v1/exports/$export/files/_dltrigger_export" | jq -r .code)" not_found
 expect "in the lineage" "$(get "/api/v1/lineage/$export" | jq -c '[.nodes[] | select(.kind != "file") | .kind] | unique')" '["dataset","export"]'
 expect "quantiles" "$(get "/api/v1/datasets/$train" | jq -c '[(.quantiles | length), (.quantiles[0] | .p01 <= .p05 and .p05 <= .p50 and .p50 <= .p95 and .min <= .p01 and .p99 <= .max), (.correlations | length), (.correlations[0].matrix | length)]')" '[14,true,3,196]'
+test=$(get '/api/v1/jobs?kind=features&limit=1' | jq -r '.items[0].result.test_dataset_id')
+id=$(post /api/v1/jobs "{\"kind\":\"export\",\"spec\":{\"dataset\":\"$test\"}}" | jq -r .id)
+copy=$(wait_final "$id" | jq -r .result.export_id)
+expect "an export does not hold its dataset" "$(curl -s -o /dev/null -w '%{http_code}' -X DELETE "$server/api/v1/datasets/$test")" 204
+expect "and outlives it" "$(get "/api/v1/exports/$copy" | jq '.files | length')" 1
 expect "deleted export" "$(curl -s -o /dev/null -w '%{http_code}' -X DELETE "$server/api/v1/exports/$export")" 204
 [ ! -e "$folder/data/exports/$export" ] || fail "the export's folder is there"
 service_stop
