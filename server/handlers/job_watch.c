@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { POINTS = 500, POINTS_MAX = 10000, KEYS_MAX = 32, LINES = 1000, LINES_MAX = 5000 };
+enum { POINTS = 500, POINTS_MAX = 10000, KEYS_MAX = 32, LINES = 1000, LINES_MAX = 5000, PING_SECONDS = 15 };
 
 /* ---- metrics ------------------------------------------------------------------------------------------------------- */
 
@@ -85,17 +85,65 @@ void handle_job_metrics(struct app *app, struct request *q, struct response *r)
 
 /* ---- logs ---------------------------------------------------------------------------------------------------------- */
 
-static enum status write_lines(struct response *r, const struct job_event *events, size_t n, struct error *e)
+static enum status write_lines(struct buf *out, const struct job_event *events, size_t n, struct error *e)
 {
-    r->body.len = 0;
     for (size_t i = 0; i < n; i++) {
         char at[40];
         json_time_text(events[i].at_us, at);
-        TRY(buf_printf(&r->body, e, "{\"seq\":%lld,\"at\":\"%s\",", (long long)events[i].seq, at));
-        TRY(buf_append(&r->body, events[i].data + 1, strlen(events[i].data) - 1, e));      /* behind its '{' */
-        TRY(buf_append(&r->body, "\n", 1, e));
+        TRY(buf_printf(out, e, "{\"seq\":%lld,\"at\":\"%s\",", (long long)events[i].seq, at));
+        TRY(buf_append(out, events[i].data + 1, strlen(events[i].data) - 1, e));           /* behind its '{' */
+        TRY(buf_append(out, "\n", 1, e));
     }
     return STATUS_OK;
+}
+
+struct log_follower {
+    struct job_event_filter filter;
+    int64_t sent_ns;
+};
+
+/* Lines as they come, until the job is final.  An empty line now and then tells the client that somebody is there. */
+static enum stream_step next_lines(struct app *app, void *ctx, struct buf *out, int64_t *wake_ns)
+{
+    struct log_follower *f = ctx;
+    struct job_event *events;
+    struct job_row row;
+    struct arena a;
+    struct error e;
+    size_t n = 0;
+    arena_init(&a, 64 << 20);
+    /* The row first: when it is final, its last line is there already. */
+    enum status s = store_job_get(app->store, &a, f->filter.job_id, &row, &e);
+    if (s == STATUS_OK)
+        s = store_job_events_list(app->store, &a, &f->filter, &events, &n, &e);
+    if (s == STATUS_OK)
+        s = write_lines(out, events, n, &e);
+    f->filter.after = s == STATUS_OK && n > 0 ? events[n - 1].seq : f->filter.after;
+    bool more = n == f->filter.limit, final = s == STATUS_OK && !more && job_state_final(row.state);
+    arena_fini(&a);
+    int64_t now_ns = time_mono_ns();
+    if (s == STATUS_OK && n == 0 && !final && now_ns >= f->sent_ns + PING_SECONDS * 1000000000LL)
+        s = buf_append(out, "\n", 1, &e);
+    if (s != STATUS_OK || final)
+        return STREAM_END;                             /* also of a job that has been deleted */
+    f->sent_ns = out->len > 0 ? now_ns : f->sent_ns;
+    *wake_ns = f->sent_ns + PING_SECONDS * 1000000000LL;
+    return more ? STREAM_MORE : STREAM_WAIT;
+}
+
+static void follow_logs(struct request *q, struct response *r, const struct job_event_filter *filter)
+{
+    struct log_follower *f = ARENA_NEW(&q->arena, struct log_follower, 1);
+    struct error e;
+    if (!f) {
+        error_set(&e, STATUS_NOMEM, "no memory for a follower");
+        respond_error(q, r, &e);
+    } else if (!q->may_wait) {
+        respond_problem(q, r, "busy", NULL, "Too many requests are waiting, or the service is shutting down.");
+    } else {
+        *f = (struct log_follower){*filter, time_mono_ns()};
+        respond_stream(r, "application/x-ndjson", next_lines, f);
+    }
 }
 
 void handle_job_logs(struct app *app, struct request *q, struct response *r)
@@ -104,17 +152,23 @@ void handle_job_logs(struct app *app, struct request *q, struct response *r)
     struct job_event *events;
     struct job_row row;
     struct error e;
-    int64_t limit;
+    int64_t limit, follow;
     size_t n = 0;
-    if (!request_query_number(q, r, "after", 0, INT64_MAX, 0, &filter.after) ||
+    if (!request_query_number(q, r, "follow", 0, 1, 0, &follow) ||
+        !request_query_number(q, r, "after", 0, INT64_MAX, 0, &filter.after) ||
         !request_query_number(q, r, "limit", 1, LINES_MAX, LINES, &limit))
         return;
     filter.limit = (size_t)limit;
     enum status s = store_job_get(app->store, &q->arena, q->params[0], &row, &e);
+    if (s == STATUS_OK && follow) {
+        follow_logs(q, r, &filter);
+        return;
+    }
     if (s == STATUS_OK)
         s = store_job_events_list(app->store, &q->arena, &filter, &events, &n, &e);
+    r->body.len = 0;
     if (s == STATUS_OK)
-        s = write_lines(r, events, n, &e);
+        s = write_lines(&r->body, events, n, &e);
     if (s != STATUS_OK) {
         respond_error(q, r, &e);
         return;

@@ -37,7 +37,7 @@ const struct route routes[] = {
     {HTTP_DELETE, "/api/v1/jobs/{id}", "jobs:admin", NO_BODY, handle_job_delete, "deleteJob", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/events", "read", NO_BODY, handle_job_events, "getJobEvents", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/metrics", "read", NO_BODY, handle_job_metrics, "getJobMetrics", "keys max_points"},
-    {HTTP_GET, "/api/v1/jobs/{id}/logs", "read", NO_BODY, handle_job_logs, "getJobLogs", "after limit"},
+    {HTTP_GET, "/api/v1/jobs/{id}/logs", "read", NO_BODY, handle_job_logs, "getJobLogs", "after limit follow"},
     {HTTP_GET, "/api/v1/jobs/{id}/webhooks", "read", NO_BODY, handle_job_deliveries, "listJobDeliveries", NONE},
     {HTTP_GET, "/api/v1/jobs/{id}/recipe", "read", NO_BODY, handle_job_recipe, "getJobRecipe", NONE},
     {HTTP_POST, "/api/v1/jobs/{id}:cancel", "jobs:write", ACTION, handle_job_cancel, "cancelJob", NONE},

@@ -89,6 +89,10 @@ again=$(jq -r .id "$folder/body")
 until_state "$again" completed
 [ "$(jq -r .result.sha256 "$folder/body")" = "$sha256" ] || fail "a recipe gives another model"
 
+ask 200 "$jobs/$train/logs?follow=1"
+jq -e -s '.[0].text | contains("test part")' "$folder/body" >/dev/null || fail "logs of a final job, followed: $(cat "$folder/body")"
+ask 400 "$jobs/$train/logs?follow=2"
+
 # ---- Prefer: wait, events
 ask 202 "$jobs" -d '{"kind":"train","spec":{"dataset":"'"$dataset"'","register_as":"long","params":{"epochs":10000,"seed":5,"batch_size":16,"hidden":[256,256]}}}'
 long=$(jq -r .id "$folder/body")
@@ -99,6 +103,8 @@ is '.state == "running"'
 [ "$(date +%s)" -gt "$begun" ] || fail "Prefer: wait=2 did not wait"
 curl -sS -N --max-time 60 "$jobs/$long/events" >"$folder/events" &
 follower=$!
+curl -sS -N --max-time 60 "$jobs/$long/logs?follow=1" >"$folder/lines" &
+lines=$!
 curl -sS --max-time 60 -H 'Prefer: wait=50' "$jobs/$long" >"$folder/waited" &
 waiter=$!
 for i in $(seq 40); do curl -sS -N --max-time 60 "$jobs/$long/events" >"$folder/many.$i" & done
@@ -106,6 +112,8 @@ sleep 2
 ask 200 "$jobs?limit=1"
 ask 202 -X POST "$jobs/$long:cancel"
 wait $follower || fail "the events did not end"
+wait $lines || fail "the followed lines did not end"
+[ -s "$folder/lines" ] || fail "no lines were followed"
 wait $waiter || fail "nobody told the waiting request"
 jq -e '.state == "cancelling" or .state == "cancelled"' "$folder/waited" >/dev/null || fail "waited: $(cat "$folder/waited")"
 wait_for_ends=0
