@@ -131,7 +131,7 @@ whole = whole.getvalue()
 open(f"{folder}/good_dense.h5", "wb").write(whole)
 for n in (9, 100, len(whole) // 2, len(whole) - 1):
     open(bad(f"cut_{n}", ""), "wb").write(whole[:n])
-for i in range(24):
+for i in range(12):
     flipped = bytearray(whole)
     for _ in range(1 + i % 3):
         flipped[int(rng.integers(len(flipped) if i % 2 else 2048))] ^= 1 << int(rng.integers(8))
