@@ -32,11 +32,12 @@ enum status walls_begin(struct error *e)
 
 /* ---- limits ------------------------------------------------------------------------------------------------------ */
 
-static enum status limit(int what, rlim_t most, struct error *e)
+/* `grace` is between the soft and the hard limit: where processor time has none, the kill comes without its signal. */
+static enum status limit(int what, rlim_t most, rlim_t grace, struct error *e)
 {
-    struct rlimit now, wanted = {most, most};
-    if (getrlimit(what, &now) == 0 && now.rlim_max != RLIM_INFINITY && now.rlim_max < most)
-        wanted = (struct rlimit){now.rlim_max, now.rlim_max};
+    struct rlimit now, wanted = {most, most + grace};
+    if (getrlimit(what, &now) == 0 && now.rlim_max != RLIM_INFINITY && now.rlim_max < wanted.rlim_max)
+        wanted = (struct rlimit){now.rlim_max < most ? now.rlim_max : most, now.rlim_max};
     return setrlimit(what, &wanted) == 0 ? STATUS_OK : error_errno(e, "limits of the child");
 }
 
@@ -56,12 +57,12 @@ static rlim_t address_space_now(void)
 
 static enum status set_limits(rlim_t address_space, int64_t seconds, struct error *e)
 {
-    TRY(limit(RLIMIT_CORE, 0, e));
-    TRY(limit(RLIMIT_CPU, (rlim_t)seconds, e));
-    TRY(limit(RLIMIT_FSIZE, 0, e));
-    TRY(limit(RLIMIT_NOFILE, 0, e)); /* those that are open stay */
+    TRY(limit(RLIMIT_CORE, 0, 0, e));
+    TRY(limit(RLIMIT_CPU, (rlim_t)seconds, 5, e));
+    TRY(limit(RLIMIT_FSIZE, 0, 0, e));
+    TRY(limit(RLIMIT_NOFILE, 0, 0, e)); /* those that are open stay */
     /* Sanitizers reserve terabytes of addresses. */
-    return SANDBOX_SANITIZED ? STATUS_OK : limit(RLIMIT_AS, address_space, e);
+    return SANDBOX_SANITIZED ? STATUS_OK : limit(RLIMIT_AS, address_space, 0, e);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------- */
