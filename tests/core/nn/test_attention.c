@@ -141,7 +141,7 @@ static void test_scores_and_gradients_are_those_of_the_reference(void **state)
     static const float weight[N] = {1, 0.5f, 2, 1, 0.25f, 1.5f};
     float *flat = reference("flat", N * FLAT), *sequence = reference("sequence", N * STEPS * FEATURES), out[N * 3];
     for (int residual = 0; residual < 2; residual++) {
-        char name[16];
+        char name[24];
         struct net *net = transformer((struct shape_of_net){FEATURES, STEPS, 3, 5, residual, false, 0});
         size_t n = net_n_params(net);
         float *params = reference("params", n), *grads = floats(n);
