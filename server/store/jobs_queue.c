@@ -15,19 +15,28 @@ struct insertion {
     const struct submit_record *record;
 };
 
+/* What needs nothing gets its state at once, and the event that the trigger on changes would write. */
 static enum status insert_job(struct db *db, const struct job_new *job, int64_t now_us, struct error *e)
 {
-    return DB_RUN(db, NULL, e,
+    const char *state = job->needs ? "pending" : job->run_at_us > now_us ? "scheduled" : "available";
+    TRY(DB_RUN(db, NULL, e,
                   "INSERT INTO jobs (id, kind, state, spec, spec_sha256, pipeline_id, step, needs, tags, priority,"
                   " max_attempts, created_us, run_at_us, queue, timeout_us, traceparent, tracestate, cache_mode, verify_of)"
-                  " VALUES (?1, ?2, 'pending', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, max(?11, ?12), ?13, ?14, ?15, ?16, ?17,"
+                  " VALUES (?1, ?2, ?19, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, max(?11, ?12), ?13, ?14, ?15, ?16, ?17,"
                   " ?18)",
                   db_text(job->id), db_text(job->kind), db_text(job->spec), db_text(job->spec_sha256),
                   db_text(job->pipeline_id), db_text(job->step), db_text(job->needs), db_text(job->tags),
                   db_i64(job->priority), db_i64(job->max_attempts), db_i64(job->created_us ? job->created_us : now_us),
                   db_i64(job->run_at_us), db_text(job->queue ? job->queue : job->kind),
                   job->timeout_us ? db_i64(job->timeout_us) : db_text(NULL), db_text(job->traceparent),
-                  db_text(job->tracestate), db_text(job->cache_off ? "off" : NULL), db_text(job->verify_of));
+                  db_text(job->tracestate), db_text(job->cache_off ? "off" : NULL), db_text(job->verify_of),
+                  db_text(state)));
+    if (job->needs)
+        return STATUS_OK;
+    return DB_RUN(db, NULL, e,
+                  "INSERT INTO job_events (job_id, at_us, type, data)"
+                  " VALUES (?1, ?2, 'state', '{\"state\":\"' || ?3 || '\",\"attempt\":0}')",
+                  db_text(job->id), db_i64(now_us / 1000 * 1000), db_text(state));
 }
 
 enum status jobs_set_tags(struct db *db, const char *id, const char *tags, struct error *e)
@@ -62,7 +71,8 @@ static enum status insert_all(struct store *s, void *ctx, struct error *e)
             TRY(DB_RUN(db, NULL, e, "INSERT INTO job_needs SELECT DISTINCT ?1, value FROM json_each(?2)",
                        db_text(in->jobs[i].id), db_text(in->jobs[i].needs)));
     for (size_t i = 0; i < in->n; i++)
-        TRY(DB_RUN(db, NULL, e,
+        if (in->jobs[i].needs)
+            TRY(DB_RUN(db, NULL, e,
                    "UPDATE jobs SET state = CASE WHEN run_at_us > ?2 THEN 'scheduled' ELSE 'available' END WHERE id = ?1"
                    " AND NOT EXISTS (SELECT 1 FROM job_needs n JOIN jobs up ON up.id = n.need_id WHERE n.job_id = ?1"
                    " AND up.state <> 'completed')",
