@@ -24,7 +24,7 @@ SUPPORT_SRC:= $(sort $(shell find tests/support -name '*.c'))
 TEST_SRC   := $(sort $(shell find tests/core tests/server -name 'test_*.c'))
 FUZZ_SRC   := $(sort $(shell find tests/fuzz -name 'fuzz_*.c'))
 BENCH_SRC  := $(sort $(shell find tests/bench -name 'bench_*.c'))
-EMBED      := $(sort $(wildcard migrations/*.sql)) $(sort $(shell find server/dashboard -type f)) $(wildcard api/openapi.yaml)
+EMBED      := $(sort $(wildcard migrations/*.sql)) $(sort $(shell find server/dashboard -type f)) $(wildcard api/openapi.yaml) deploy/demo/pipeline.json
 
 obj = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIBCORE   := $(BUILD)/libdltrigger.a

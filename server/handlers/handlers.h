@@ -10,7 +10,7 @@
 typedef void handler_fn(struct app *app, struct request *q, struct response *r);
 
 handler_fn handle_health, handle_ready, handle_started;                              /* health.c */
-handler_fn handle_index, handle_info, handle_openapi, handle_problem_page;           /* meta.c */
+handler_fn handle_index, handle_asset, handle_info, handle_openapi, handle_problem_page;           /* meta.c */
 handler_fn handle_metrics;                                                           /* metrics.c */
 handler_fn handle_job_kinds;                                                         /* job_kinds.c */
 handler_fn handle_job_submit, handle_job_list, handle_job_get, handle_job_cancel, handle_job_retry;        /* jobs.c */

@@ -32,40 +32,56 @@ static void respond_html(struct request *q, struct response *r, const struct buf
 
 /* ---- pages ------------------------------------------------------------------------------------------------------- */
 
-static enum status print_routes(struct buf *out, struct error *e)
+/* The dashboard's files hold no data, so they need no key; their scripts ask the API as everybody does. */
+static const char *type_of(const char *name)
 {
-    for (size_t i = 0; i < n_routes; i++) {
-        const char *path = routes[i].path;
-        bool link = routes[i].method == HTTP_GET && !strchr(path, '{');
-        TRY(buf_printf(out, e, "<tr><td>%s</td><td>", http_method_name(routes[i].method)));
-        TRY(link ? buf_printf(out, e, "<a href=\"%s\">%s</a>", path, path) : buf_printf(out, e, "%s", path));
-        TRY(buf_printf(out, e, "</td><td>%s</td></tr>\n", routes[i].operation_id));
-    }
-    return STATUS_OK;
+    static const struct { const char *ending, *type; } types[] = {
+        {".html", HTML}, {".css", "text/css; charset=utf-8"}, {".js", "text/javascript; charset=utf-8"},
+        {".json", "application/json"}};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < ARRAY_LEN(types); i++)
+        if (strcmp(dot, types[i].ending) == 0)
+            return types[i].type;
+    return "application/octet-stream";
 }
 
-/* server/dashboard/index.html, with the route table where its <!--routes--> stands. */
-static enum status print_index(struct buf *out, struct error *e)
+static void respond_asset(struct request *q, struct response *r, const struct embedded_file *file)
 {
-    static const char mark[] = "<!--routes-->";
-    const struct embedded_file *file = find_embedded("server/dashboard/index.html");
-    const char *text = file ? (const char *)file->data : mark, *at = strstr(text, mark);
-    check(at);
-    TRY(buf_append(out, text, (size_t)(at - text), e));
-    TRY(print_routes(out, e));
-    at += sizeof mark - 1;
-    return buf_append(out, at, strlen(at), e);
+    char tag[65];
+    sha256_hex(file->data, file->size, tag);
+    response_header(r, "Content-Security-Policy",
+                    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'");
+    response_header(r, "Referrer-Policy", "no-referrer");
+    response_header(r, "Cache-Control", "no-cache");
+    if (!respond_unchanged(q, r, arena_strdup(&q->arena, tag)))
+        respond_text(q, r, 200, type_of(file->name), file->data, file->size);
 }
 
 void handle_index(struct app *app, struct request *q, struct response *r)
 {
-    struct buf page;
-    struct error e;
+    const struct embedded_file *file = find_embedded("server/dashboard/index.html");
     (void)app;
-    buf_init(&page, 1 << 20);
-    enum status s = print_index(&page, &e);
-    respond_html(q, r, &page, s, &e);
-    buf_fini(&page);
+    check(file);
+    respond_asset(q, r, file);
+}
+
+/* /dashboard/demo-pipeline.json is deploy/demo/pipeline.json: the page's button submits what `make demo` does. */
+void handle_asset(struct app *app, struct request *q, struct response *r)
+{
+    static const char folder[] = "server/dashboard/";
+    const char *name = q->params[0];
+    (void)app;
+    if (strcmp(name, "demo-pipeline.json") == 0) {
+        respond_asset(q, r, find_embedded("deploy/demo/pipeline.json"));
+        return;
+    }
+    for (size_t i = 0; i < n_embedded_files; i++)
+        if (strncmp(embedded_files[i].name, folder, sizeof folder - 1) == 0 &&
+            strcmp(embedded_files[i].name + sizeof folder - 1, name) == 0) {
+            respond_asset(q, r, &embedded_files[i]);
+            return;
+        }
+    respond_problem(q, r, "not_found", NULL, "The dashboard has no file '%s'.", name);
 }
 
 void handle_problem_page(struct app *app, struct request *q, struct response *r)

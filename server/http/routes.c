@@ -20,6 +20,7 @@ enum { NO_BODY = 0, ACTION = 4 << 10, PATH = 16 << 10, MENU = 256 << 10, JOB = 1
 /* Probes and pages take any query: what asks for them may add one of its own. */
 const struct route routes[] = {
     {HTTP_GET, "/", "", NO_BODY, handle_index, "getIndex", ANY},
+    {HTTP_GET, "/dashboard/{file}", "", NO_BODY, handle_asset, "getAsset", ANY},
     {HTTP_GET, "/healthz", "", NO_BODY, handle_health, "getHealth", ANY},
     {HTTP_GET, "/readyz", "", NO_BODY, handle_ready, "getReadiness", ANY},
     {HTTP_GET, "/startupz", "", NO_BODY, handle_started, "getStartup", ANY},
