@@ -42,15 +42,10 @@ export function curl(path, body, method) {
   return `curl -s${method ? ' -X ' + method : ''}${key}${body ? ' -d ' + quoted(typeof body === 'string' ? body : JSON.stringify(body)) : ''} ${quoted(location.origin + path)}`;
 }
 
-// The menu that runs, and the tag that a change of it must name; null without one.
+// The menu that runs (its name is null when there is none), and the tag that a change of it must name.
 export async function runningMenu() {
-  try {
-    const answer = await request('/api/v1/trigger/menu');
-    return {...await answer.json(), tag: answer.headers.get('ETag')};
-  } catch (e) {
-    if (e.status === 404 || e.status === 409) return null;
-    throw e;
-  }
+  const answer = await request('/api/v1/trigger/menu');
+  return {...await answer.json(), tag: answer.headers.get('ETag')};
 }
 
 // Events of a stream; fetch instead of EventSource, which cannot send an Authorization header.

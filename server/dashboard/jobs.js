@@ -81,6 +81,6 @@ export async function one({parts: [id], signal}) {
     }, 500);
     signal.addEventListener('abort', () => clearInterval(timer));
   }
-  return [el('h1', {}, 'Job ' + id), job, plots, panel('Log, last lines', curl(path + '/logs?limit=500'), log),
-    panel('Spec', curl(path + '/recipe'), el('pre', {}, JSON.stringify(now.spec, null, 1)))];
+  return [el('h1', {}, 'Job ' + id), el('div', {class: 'column'}, job, panel('Log, last lines', curl(path + '/logs?limit=500'), log),
+    panel('Spec', curl(path), el('pre', {tabindex: 0}, JSON.stringify(now.spec, null, 1)))), plots];
 }

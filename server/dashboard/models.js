@@ -29,9 +29,9 @@ async function createMenu(evaluation, point) {
     model: evaluation.model_version, discriminant: point.class_name, working_point: {target: {signal_efficiency: point.target_signal_efficiency}, evaluation: evaluation.id}}]};
   try {
     const now = await runningMenu();
-    if (!confirm(`Create and activate a menu: ${menu.comment}?` + (now ? ` It replaces ${now.name}, revision ${now.revision}.` : ''))) return;
+    if (!confirm(`Create and activate a menu: ${menu.comment}?` + (now.name ? ` It replaces ${now.name}, revision ${now.revision}.` : ''))) return;
     const made = await post('/api/v1/menus', menu);
-    await post(`/api/v1/menus/${encodeURIComponent(made.name)}/revisions/${made.revision}:activate`, {}, {'If-Match': now?.tag ?? '*'});
+    await post(`/api/v1/menus/${encodeURIComponent(made.name)}/revisions/${made.revision}:activate`, {}, {'If-Match': now.tag});
     location.hash = '#/overview';
   } catch (e) { say(e.message); }
 }
@@ -48,6 +48,6 @@ export async function evaluation({parts: [id], query}) {
     panel('Confusion matrix', curl(path), el('p', {}, `${number(m.n_events)} events, accuracy ${number(m.accuracy)}`),
       table([['True class', (r) => r.true_class], ...names.map((n, k) => ['as ' + n, (r) => number(r.counts[k]), true])], m.confusion)),
     panel(`Score of ${shown.name}`, curl(path), chips, histogram(shown.histograms.map((h) => ({name: h.true_class, lo: 0, hi: 1, counts: h.counts})), {title: 'Score by true class', xLabel: 'score'})),
-    panel('Working points', curl(path), table([['Class', (p) => p.class_name], ['Signal kept', (p) => percent(p.signal_efficiency)], ['Threshold', (p) => number(p.threshold), true],
-      ['Others kept', (p) => percent(p.background_total)], ['', (p) => button('Create trigger menu', () => createMenu(e, p), {class: 'small menu', 'data-class': p.class_name})]], m.classes.flatMap((c) => c.working_points)))];
+    panel('Working points', curl(path), table([['Class', (p) => p.class_name], ['Target', (p) => number(100 * p.target_signal_efficiency) + ' %', true], ['Signal kept', (p) => percent(p.signal_efficiency)], ['Threshold', (p) => number(p.threshold), true],
+      ['Others kept', (p) => percent(p.background_total)], ['', (p) => button('Create menu', () => createMenu(e, p), {class: 'small menu', title: 'Create a trigger menu from this point and activate it', 'data-class': p.class_name})]], m.classes.flatMap((c) => c.working_points)))];
 }

@@ -36,7 +36,7 @@ export async function overview() {
     request('/metrics').then((a) => a.text()).catch(() => '')]);
   const top = worst(drift)[0];
   return [el('h1', {}, 'Overview'), !all.length && await firstRun(),
-    panel('Active menu', curl('/api/v1/trigger/menu'), menu
+    panel('Active menu', curl('/api/v1/trigger/menu'), menu.name
       ? el('p', {}, `${menu.name}, revision ${menu.revision}` + (menu.prescale_column ? `, column ${menu.prescale_column}` : '') + `, since ${when(menu.since)}`)
       : el('p', {class: 'dim'}, 'None: create one on the page of an evaluation (Models).')),
     panel('Accept rate', curl('/api/v1/trigger/rates'), rates
@@ -75,18 +75,19 @@ export async function trigger({query}) {
   const menu = await runningMenu();
   const history = panel('History', curl('/api/v1/trigger/menu/history'), table([['At', (h) => when(h.at)], ['What', (h) => h.action],
     ['Menu', (h) => `${h.name} ${h.revision}`], ['Column', (h) => h.prescale_column], ['Reason', (h) => h.reason]], await items('/api/v1/trigger/menu/history?limit=20')));
-  if (!menu) return [el('h1', {}, 'Trigger'), el('p', {class: 'wide'}, 'No menu runs. Create one on the page of an evaluation (Models).'), history];
+  if (!menu.name) return [el('h1', {}, 'Trigger'), el('p', {class: 'wide'}, 'No menu runs. Create one on the page of an evaluation (Models).'), history];
   const own = `/api/v1/menus/${encodeURIComponent(menu.name)}/revisions/${menu.revision}`;
   const [rates, drift, doc] = await Promise.all([ofMenu('/api/v1/trigger/rates'), ofMenu('/api/v1/trigger/drift'), get(own)]);
   if (!rates) return [el('h1', {}, 'Trigger'), history];
   const features = worst(drift), chosen = features.find((f) => f.feature === query.get('feature')) ?? features[0];
   const n = rates.overlap.paths, share = (counts) => counts.reduce((a, b) => a + b, 0) || 1;
   const scaled = (c) => c.map((v) => v / share(c));
-  return [el('h1', {}, 'Trigger'),
-    panel('Rate per path, Hz', curl('/api/v1/trigger/rates'), rateBars(rates), table([['Path', (p) => p.path + (p.shadow ? ' (shadow)' : '')],
+  const perPath = panel('Rate per path, Hz', curl('/api/v1/trigger/rates'), rateBars(rates), table([['Path', (p) => p.path + (p.shadow ? ' (shadow)' : '')],
       ['Threshold', (p) => number(p.threshold), true], ['Prescale', (p) => p.prescale, true], ['Raw', (p) => number(p.raw_hz), true],
       ['Prescaled', (p) => number(p.prescaled_hz), true], ['Accepted', (p) => number(p.accepted_hz), true], ['Limited', (p) => number(p.limited_hz), true],
-      ['Unique', (p) => number(p.unique_hz), true], ['Budget', (p) => number(p.rate_budget_hz), true], ['Accepted, all', (p) => number(p.counts.accepted), true]], rates.paths)),
+      ['Unique', (p) => number(p.unique_hz), true], ['Budget', (p) => number(p.rate_budget_hz), true], ['Accepted, all', (p) => number(p.counts.accepted), true]], rates.paths));
+  perPath.classList.add('wide');
+  return [el('h1', {}, 'Trigger'), perPath,
     panel('Menu', curl(own), control(menu, doc.menu ?? doc.document ?? doc)),
     panel('Why events were kept or not', curl('/api/v1/trigger/rates'), bars(Object.entries(rates.reasons).map(([name, value]) => ({name, value})), {unit: 'events', title: 'Reasons'})),
     panel('Accepted by both', curl('/api/v1/trigger/rates'), table([['', (i) => n[i]], ...n.map((name, k) => [name, (i) => number(rates.overlap.accepted_by_both[i][k]), true])], n.map((_, i) => i))),

@@ -14,7 +14,7 @@ function svg(tag, attributes = {}, ...children) {
 const range = (values) => {
   let lo = Infinity, hi = -Infinity;
   for (const v of values) if (Number.isFinite(v)) { lo = Math.min(lo, v); hi = Math.max(hi, v); }
-  return lo > hi ? [0, 1] : lo === hi ? [lo - .5, hi + .5] : [lo, hi];
+  return lo > hi ? [0, 1] : lo === hi ? [lo - (Math.abs(lo) || 1) / 2, hi + (Math.abs(lo) || 1) / 2] : [lo, hi];
 };
 function ticks(lo, hi) {
   const raw = (hi - lo) / 5, p = 10 ** Math.floor(Math.log10(raw)), m = raw / p, step = (m < 1.5 ? 1 : m < 3.5 ? 2 : m < 7.5 ? 5 : 10) * p;
@@ -22,6 +22,9 @@ function ticks(lo, hi) {
   for (let i = Math.ceil(lo / step - 1e-9); i * step <= hi + step * 1e-9; i++) out.push(Number((i * step).toPrecision(12)));
   return out;
 }
+
+// A tick's label has room for about seven characters.
+const label = (v) => Math.abs(v) >= 1e4 ? Intl.NumberFormat('en', {notation: 'compact', maximumFractionDigits: 2}).format(v) : number(v);
 
 function frame(o, series) {
   const [x0, x1] = o.xRange ?? range(series.flatMap((s) => s.x));
@@ -31,11 +34,11 @@ function frame(o, series) {
   const X = (x) => L + (x - x0) / (x1 - x0) * (W - L - R), Y = (y) => H - B - (f(Math.max(y, o.logY ? y0 : -Infinity)) - lo) / (hi - lo) * (H - T - B);
   const root = svg('svg', {viewBox: `0 0 ${W} ${H}`, role: 'img', 'aria-label': o.title ?? ''});
   for (const t of ticks(x0, x1)) {
-    root.append(svg('path', {class: 'grid', d: `M${X(t)} ${T}V${H - B}`}), svg('text', {x: X(t), y: H - B + 14, 'text-anchor': 'middle'}, number(t)));
+    root.append(svg('path', {class: 'grid', d: `M${X(t)} ${T}V${H - B}`}), svg('text', {x: X(t), y: H - B + 14, 'text-anchor': 'middle'}, label(t)));
   }
   for (const t of ticks(lo, hi)) {
     const v = o.logY ? 10 ** t : t, y = Y(v);
-    root.append(svg('path', {class: 'grid', d: `M${L} ${y}H${W - R}`}), svg('text', {x: L - 5, y: y + 4, 'text-anchor': 'end'}, number(v)));
+    root.append(svg('path', {class: 'grid', d: `M${L} ${y}H${W - R}`}), svg('text', {x: L - 5, y: y + 4, 'text-anchor': 'end'}, label(v)));
   }
   root.append(svg('path', {class: 'axis', d: `M${L} ${T}V${H - B}H${W - R}`}));
   if (o.xLabel) root.append(svg('text', {x: W - R, y: H - 4, 'text-anchor': 'end'}, o.xLabel));
@@ -100,7 +103,7 @@ export function bars(rows, o = {}) {
   rows.forEach((r, i) => {
     const x = 180, w = W - x - 90, over = r.limit != null && r.value > r.limit;
     root.append(svg('text', {x: 0, y: i * h + 18}, r.name),
-      svg('rect', {x, y: i * h + 6, width: Math.max(1, r.value / max * w), height: 16, class: over ? 's1' : 's0'}),
+      svg('rect', {x, y: i * h + 6, width: r.value / max * w, height: 16, class: over ? 's1' : 's0'}),
       svg('text', {x: x + w + 8, y: i * h + 18}, `${number(r.value)} ${o.unit ?? ''}`));
     if (r.limit != null) root.append(svg('path', {class: 's1', 'stroke-width': 3, d: `M${x + r.limit / max * w} ${i * h + 2}v24`}));
   });
