@@ -23,3 +23,9 @@ mkdir -p "$shots"
 "$DLT_BUILD/dltrigger" event tests/fixtures/sample/ttbar.root --entry 2 > "$folder/event.json"
 node tests/browser/walk.mjs "$server" "$folder/event.json" "$shots" "$folder/profile" || fail "the walk: screenshots are in $shots"
 service_stop
+
+# ---- with keys ------------------------------------------------------------------------------------------------------
+token=$("$DLT_BUILD/dltrigger" keys create --name page --scopes admin --data-dir "$folder/data" 2> /dev/null)
+service_start
+node tests/browser/token.mjs "$server" "$token" "$folder/profile-keys" || fail "the token"
+service_stop
