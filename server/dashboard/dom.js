@@ -26,7 +26,7 @@ export function table(columns, rows, empty = 'None.') {
     el('tbody', {}, rows.map((r) => el('tr', {}, columns.map((c) => cell('td', c, c[1](r) ?? '–'))))));
 }
 
-export const stateClass = (s) => ({completed: 'ok', running: 'ok', discarded: 'bad', cancelled: 'warn', alert: 'bad', warn: 'warn'})[s] ?? '';
+export const stateClass = (s) => ({completed: 'ok', running: 'ok', discarded: 'bad', cancelled: 'warn', alert: 'bad', watch: 'warn', warn: 'warn'})[s] ?? '';
 export const mark = (s) => el('span', {class: stateClass(s)}, s);
 
 export function say(text, bad = true) {

@@ -159,6 +159,16 @@ enum status watch_rates(struct watch *w, const struct menu *m, int64_t seconds, 
 /* The usual reading of the population stability index: below 0.1 stable, above 0.25 another population. */
 #define PSI_WATCH 0.1
 #define PSI_ALERT 0.25
+/* With fewer events the index says more of their number than of their distribution: its mean for two samples of one
+ * distribution is about bins / events. */
+enum { DRIFT_EVENTS_MIN = 500 };
+
+static const char *drift_status(const struct feature_drift *d)
+{
+    if (d->n_live < DRIFT_EVENTS_MIN)
+        return "too_few";
+    return d->psi > PSI_ALERT ? "alert" : d->psi > PSI_WATCH ? "watch" : "ok";
+}
 
 /* Live counts against the training histogram, both as shares. */
 static struct feature_drift compare(const double *expected, const uint64_t *live, size_t n)
@@ -220,7 +230,7 @@ static struct json *feature_json(const struct watch *w, size_t i_model, const st
     (void)json_set(v, "ks", json_new_f64(d->ks));
     (void)json_set(v, "chi2", json_new_f64(d->chi2));
     (void)json_set(v, "bins", json_new_i64(d->n_bins));
-    (void)json_set(v, "status", json_new_string(d->psi > PSI_ALERT ? "alert" : d->psi > PSI_WATCH ? "watch" : "ok"));
+    (void)json_set(v, "status", json_new_string(drift_status(d)));
     (void)json_set(v, "below", json_new_i64((int64_t)outside[0]));
     (void)json_set(v, "above", json_new_i64((int64_t)outside[1]));
     (void)json_set(v, "lo", json_new_f64(h->lo));

@@ -11,7 +11,9 @@ done
 fail() { printf 'FAIL: %s\n' "$*" >&2; [ -f "$folder/log" ] && tail -20 "$folder/log" >&2; exit 1; }
 
 service_cleanup() {
-    [ -n "$pid" ] && kill -9 "$pid" 2> /dev/null && wait "$pid" 2> /dev/null
+    if [ -n "$pid" ] && kill -9 "$pid" 2> /dev/null; then
+        wait "$pid" 2> /dev/null || true           # its status is that of the kill, not the test's
+    fi
     rm -rf "$folder"
 }
 trap service_cleanup EXIT

@@ -176,6 +176,21 @@ static void test_the_training_events_themselves_do_not_drift_and_a_shifted_featu
     free(rows);
 }
 
+static void test_few_events_say_nothing_of_drift(void **state)
+{
+    struct scene *s = *state;
+    struct scene_rows *rows = malloc(sizeof *rows);
+    struct json *v;
+    scene_rows_make(rows, 1);
+    scene_run_menu(s, "run3", MENU(PATH("ALL", "tt", AT(0))));
+    decide_rows(s, rows, 3);
+    MUST(trigger_drift(s->trigger, 3600, &v, &s->e), &s->e);
+    assert_true(json_num(json_get(feature_of(v, "HT"), "psi"), 0) > 0.25);
+    assert_string_equal(json_str(json_get(feature_of(v, "HT"), "status"), ""), "too_few");
+    json_free(v);
+    free(rows);
+}
+
 static void test_without_a_menu_there_are_no_rates(void **state)
 {
     struct scene *s = *state;
@@ -259,6 +274,7 @@ int main(void)
         TEST(test_a_rate_is_what_came_within_its_window),
         TEST(test_a_ring_that_is_full_goes_back_as_far_as_it_can),
         TEST(test_the_training_events_themselves_do_not_drift_and_a_shifted_feature_comes_first),
+        TEST(test_few_events_say_nothing_of_drift),
         TEST(test_without_a_menu_there_are_no_rates),
         TEST(test_a_scrape_has_the_counts_of_each_path),
         TEST(test_threads_that_count_at_once_lose_nothing),
