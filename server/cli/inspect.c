@@ -8,6 +8,7 @@
 #include "core/interchange.h"
 #include "server/json/json.h"
 
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -68,10 +69,15 @@ static enum status model_text(const struct model *m, struct buf *out, struct err
                    model_sha256(m)));
     for (size_t i = 0; i < model_n_classes(m); i++)
         TRY(buf_printf(out, e, "%s%s", i ? ", " : "", model_class(m, i)));
-    TRY(buf_printf(out, e,
-                   "\nparameters %lld\ntrained    %lld events of %s, %lld epochs, loss %.6g, validation loss %.6g\n",
-                   (long long)h->n_params, (long long)h->n_train, h->dataset_id ? h->dataset_id : "-",
-                   (long long)h->epochs_done, h->train_loss, h->val_loss));
+    TRY(buf_printf(out, e, "\nparameters %lld\ntrained    ", (long long)h->n_params));
+    if (h->epochs_done == 0) {
+        TRY(buf_printf(out, e, "elsewhere\n"));
+    } else {
+        TRY(buf_printf(out, e, "%lld events of %s, %lld epochs, loss %.6g", (long long)h->n_train,
+                       h->dataset_id ? h->dataset_id : "-", (long long)h->epochs_done, h->train_loss));
+        TRY(isfinite(h->val_loss) ? buf_printf(out, e, ", validation loss %.6g\n", h->val_loss)
+                                  : buf_printf(out, e, ", no validation\n"));
+    }
     return buf_printf(out, e, "created    %s, build %s\n", h->created_at ? h->created_at : "-",
                       h->build_id ? h->build_id : "-");
 }
