@@ -21,6 +21,7 @@ int cli_score(int argc, char **argv);
 int cli_export(int argc, char **argv);
 int cli_import(int argc, char **argv);
 int cli_keys(int argc, char **argv);
+int cli_backup(int argc, char **argv);
 
 /* export_model.c: a model file, or with a data folder a version in it, as ONNX. */
 enum status cli_export_model(const char *ref, const char *data_dir, bool with_scaler, const char *path,

@@ -23,6 +23,7 @@ static const struct {
     {"export", "a features dataset as Parquet, TFRecord, NumPy or CSV; a model as ONNX", cli_export},
     {"import", "a Keras model (.h5, .keras), our ONNX or a model file, into a data folder", cli_import},
     {"keys", "of a service: make, list and revoke them while it does not run", cli_keys},
+    {"backup", "a checked copy of a service's data base while it does not run", cli_backup},
     {"score", "events: by a server's active menu, or by a model file", cli_score},
 };
 

@@ -20,6 +20,12 @@ status=0
 expect "a scope that there is not" "$status $(grep -c "'reed' is no scope" "$folder/answer")" "1 1"
 expect "two keys" "$("$dltrigger" keys list --data-dir "$folder/data" | wc -l | tr -d ' ')" 2
 
+# The data base can be copied meanwhile, once.
+"$dltrigger" backup --data-dir "$folder/data" --out "$folder/copy.db"
+expect "the copy is a data base" "$(head -c 15 "$folder/copy.db")" "SQLite format 3"
+"$dltrigger" backup --data-dir "$folder/data" --out "$folder/copy.db" 2> "$folder/answer" && fail "a backup over another"
+expect "and says so" "$(grep -c 'copy.db exists' "$folder/answer")" 1
+
 # ---- every route, with no key and with one that may only read ------------------------------------------------------
 service_start
 as() { curl -s -o "$folder/answer" -w '%{http_code}' -H "Authorization: Bearer $1" -X "$2" "$server$3"; }
