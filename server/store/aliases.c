@@ -77,43 +77,23 @@ enum status store_model_alias_remove(struct store *s, const char *name, const ch
     return store_write(s, alias_remove, &(struct move){name, alias, reason, 0, expected_seq}, e);
 }
 
-static enum status collect(struct db_rows *r, struct alias_move **rows, size_t *n, struct error *e)
+static void move_columns(void *ctx, struct db_rows *r, void *item)
 {
-    size_t cap = 0;
-    bool more;
-    for (;;) {
-        TRY(db_rows_next(r, &more, e));
-        if (!more)
-            return STATUS_OK;
-        struct alias_move *bigger = db_grow(r->a, *rows, *n, &cap, sizeof **rows);
-        r->no_memory |= !bigger;
-        if (r->no_memory)
-            continue;
-        *rows = bigger;
-        struct alias_move *m = &(*rows)[(*n)++];
-        m->alias = db_column_text(r);
-        m->version = db_column_i64(r);
-        m->reason = db_column_text(r);
-        m->seq = db_column_i64(r);
-        m->at_us = db_column_i64(r);
-    }
+    struct alias_move *m = item;
+    (void)ctx;
+    m->alias = db_column_text(r);
+    m->version = db_column_i64(r);
+    m->reason = db_column_text(r);
+    m->seq = db_column_i64(r);
+    m->at_us = db_column_i64(r);
 }
 
 enum status store_model_alias_moves(struct store *s, struct arena *a, const char *name, const char *alias, size_t limit,
                                     struct alias_move **rows, size_t *n, struct error *e)
 {
-    struct db *db;
-    struct db_rows r;
     const struct db_value values[] = {db_text(name), db_text(alias), db_i64((int64_t)limit)};
-    *rows = NULL;
-    *n = 0;
-    TRY(store_reader_acquire(s, &db, e));
-    enum status st = db_query_values(db, a,
-                                     "SELECT alias, version, reason, seq, at_us FROM alias_moves"
-                                     " WHERE name = ?1 AND (?2 IS NULL OR alias = ?2) ORDER BY seq DESC LIMIT ?3",
-                                     values, ARRAY_LEN(values), &r, e);
-    if (st == STATUS_OK)
-        st = collect(&r, rows, n, e);
-    store_reader_release(s, db);
-    return st;
+    return store_select(s, a,
+                        "SELECT alias, version, reason, seq, at_us FROM alias_moves"
+                        " WHERE name = ?1 AND (?2 IS NULL OR alias = ?2) ORDER BY seq DESC LIMIT ?3",
+                        values, ARRAY_LEN(values), sizeof **rows, move_columns, NULL, (void **)rows, n, e);
 }

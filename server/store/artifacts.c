@@ -25,8 +25,10 @@ const char *store_artifact_folder(const struct store *s, struct arena *a, const 
     return arena_printf(a, "%s/%s/%s", s->folder, store_kind_folder(kind), id);
 }
 
-static void artifact_columns(const struct store *s, struct db_rows *r, struct artifact_row *out)
+static void artifact_columns(void *ctx, struct db_rows *r, void *item)
 {
+    const struct store *s = ctx;
+    struct artifact_row *out = item;
     *out = (struct artifact_row){0};
     out->id = db_column_text(r);
     out->kind = db_column_text(r);
@@ -39,39 +41,11 @@ static void artifact_columns(const struct store *s, struct db_rows *r, struct ar
     r->no_memory |= !out->folder;
 }
 
-static enum status collect(struct store *s, struct db_rows *r, struct artifact_row **rows, size_t *n, struct error *e)
-{
-    size_t cap = 0;
-    bool more;
-    *rows = NULL;
-    *n = 0;
-    for (;;) {
-        TRY(db_rows_next(r, &more, e));
-        if (!more)
-            return STATUS_OK;
-        struct artifact_row *bigger = db_grow(r->a, *rows, *n, &cap, sizeof **rows);
-        r->no_memory |= !bigger;
-        if (r->no_memory)
-            continue;
-        *rows = bigger;
-        artifact_columns(s, r, &(*rows)[(*n)++]);
-    }
-}
-
 /* All rows of a query whose values are given; `sql` selects ARTIFACT_COLUMNS. */
 static enum status query(struct store *s, struct arena *a, const char *sql, const struct db_value *values, size_t n_values,
                          struct artifact_row **rows, size_t *n, struct error *e)
 {
-    struct db *db;
-    struct db_rows r;
-    *rows = NULL;
-    *n = 0;
-    TRY(store_reader_acquire(s, &db, e));
-    enum status st = db_query_values(db, a, sql, values, n_values, &r, e);
-    if (st == STATUS_OK)
-        st = collect(s, &r, rows, n, e);
-    store_reader_release(s, db);
-    return st;
+    return store_select(s, a, sql, values, n_values, sizeof **rows, artifact_columns, s, (void **)rows, n, e);
 }
 
 /* The first row; *found false when there is none. */

@@ -227,3 +227,23 @@ void *db_grow(struct arena *a, void *items, size_t n, size_t *cap, size_t size)
     *cap = bigger ? more : *cap;
     return bigger;
 }
+
+enum status db_rows_collect(struct db_rows *r, size_t size, void (*read)(void *ctx, struct db_rows *r, void *item),
+                            void *ctx, void **items, size_t *n, struct error *e)
+{
+    size_t cap = 0;
+    bool more;
+    *items = NULL;
+    *n = 0;
+    for (;;) {
+        TRY(db_rows_next(r, &more, e));
+        if (!more)
+            return STATUS_OK;
+        void *bigger = db_grow(r->a, *items, *n, &cap, size);
+        r->no_memory |= !bigger;
+        if (r->no_memory)
+            continue;
+        *items = bigger;
+        read(ctx, r, (char *)bigger + (*n)++ * size);
+    }
+}

@@ -64,6 +64,11 @@ int64_t db_column_i64(struct db_rows *r);         /* 0 for null */
 double db_column_f64(struct db_rows *r);
 struct span db_column_blob(struct db_rows *r);    /* until the next row */
 
+/* All rows into an arena array of items of `size` bytes: read(ctx, r, item) takes a row's columns.  *items and *n are set also
+ * when there is none. */
+enum status db_rows_collect(struct db_rows *r, size_t size, void (*read)(void *ctx, struct db_rows *r, void *item),
+                            void *ctx, void **items, size_t *n, struct error *e) MUST_USE;
+
 /* Runs a statement that gives no rows; n_changed may be NULL. */
 enum status db_run_values(struct db *db, const char *sql, const struct db_value *values, size_t n, int64_t *n_changed,
                           struct error *e) MUST_USE;

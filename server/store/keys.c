@@ -35,44 +35,24 @@ enum status store_key_revoke(struct store *s, const char *id, struct error *e)
     return store_write(s, key_revoke, (void *)(uintptr_t)id, e);
 }
 
-static enum status collect_keys(struct db_rows *r, struct key_row **rows, size_t *n, struct error *e)
+static void key_columns(void *ctx, struct db_rows *r, void *item)
 {
-    size_t cap = 0;
-    bool more;
-    for (;;) {
-        TRY(db_rows_next(r, &more, e));
-        if (!more)
-            return STATUS_OK;
-        struct key_row *bigger = db_grow(r->a, *rows, *n, &cap, sizeof **rows);
-        r->no_memory |= !bigger;
-        if (r->no_memory)
-            continue;
-        *rows = bigger;
-        struct key_row *k = &(*rows)[(*n)++];
-        k->id = db_column_text(r);
-        k->name = db_column_text(r);
-        k->sha256 = db_column_text(r);
-        k->scopes = db_column_text(r);
-        k->rate_per_second = db_column_f64(r);
-        k->created_us = db_column_i64(r);
-        k->expires_us = db_column_i64(r);
-        k->revoked_us = db_column_i64(r);
-    }
+    struct key_row *k = item;
+    (void)ctx;
+    k->id = db_column_text(r);
+    k->name = db_column_text(r);
+    k->sha256 = db_column_text(r);
+    k->scopes = db_column_text(r);
+    k->rate_per_second = db_column_f64(r);
+    k->created_us = db_column_i64(r);
+    k->expires_us = db_column_i64(r);
+    k->revoked_us = db_column_i64(r);
 }
 
 enum status store_keys_list(struct store *s, struct arena *a, struct key_row **rows, size_t *n, struct error *e)
 {
-    struct db *db;
-    struct db_rows r;
-    *rows = NULL;
-    *n = 0;
-    TRY(store_reader_acquire(s, &db, e));
-    enum status st =
-        db_query_values(db, a, "SELECT " KEY_COLUMNS " FROM keys ORDER BY created_us DESC, id DESC", NULL, 0, &r, e);
-    if (st == STATUS_OK)
-        st = collect_keys(&r, rows, n, e);
-    store_reader_release(s, db);
-    return st;
+    return store_select(s, a, "SELECT " KEY_COLUMNS " FROM keys ORDER BY created_us DESC, id DESC", NULL, 0, sizeof **rows,
+                        key_columns, NULL, (void **)rows, n, e);
 }
 
 /* ---- audit ------------------------------------------------------------------------------------------------------ */
@@ -91,45 +71,25 @@ enum status store_audit_insert(struct store *s, const struct audit_row *row, str
     return store_write(s, audit_insert, (void *)(uintptr_t)row, e);
 }
 
-static enum status collect_audit(struct db_rows *r, struct audit_row **rows, size_t *n, struct error *e)
+static void audit_columns(void *ctx, struct db_rows *r, void *item)
 {
-    size_t cap = 0;
-    bool more;
-    for (;;) {
-        TRY(db_rows_next(r, &more, e));
-        if (!more)
-            return STATUS_OK;
-        struct audit_row *bigger = db_grow(r->a, *rows, *n, &cap, sizeof **rows);
-        r->no_memory |= !bigger;
-        if (r->no_memory)
-            continue;
-        *rows = bigger;
-        struct audit_row *a = &(*rows)[(*n)++];
-        a->seq = db_column_i64(r);
-        a->at_us = db_column_i64(r);
-        a->key_id = db_column_text(r);
-        a->action = db_column_text(r);
-        a->target = db_column_text(r);
-        a->status = db_column_i64(r);
-        a->request_id = db_column_text(r);
-    }
+    struct audit_row *a = item;
+    (void)ctx;
+    a->seq = db_column_i64(r);
+    a->at_us = db_column_i64(r);
+    a->key_id = db_column_text(r);
+    a->action = db_column_text(r);
+    a->target = db_column_text(r);
+    a->status = db_column_i64(r);
+    a->request_id = db_column_text(r);
 }
 
 enum status store_audit_list(struct store *s, struct arena *a, int64_t before, size_t limit, struct audit_row **rows,
                              size_t *n, struct error *e)
 {
-    struct db *db;
-    struct db_rows r;
     const struct db_value values[] = {db_i64(before), db_i64((int64_t)limit)};
-    *rows = NULL;
-    *n = 0;
-    TRY(store_reader_acquire(s, &db, e));
-    enum status st = db_query_values(db, a,
-                                     "SELECT seq, at_us, key_id, action, target, status, request_id FROM audit"
-                                     " WHERE ?1 = 0 OR seq < ?1 ORDER BY seq DESC LIMIT ?2",
-                                     values, ARRAY_LEN(values), &r, e);
-    if (st == STATUS_OK)
-        st = collect_audit(&r, rows, n, e);
-    store_reader_release(s, db);
-    return st;
+    return store_select(s, a,
+                        "SELECT seq, at_us, key_id, action, target, status, request_id FROM audit"
+                        " WHERE ?1 = 0 OR seq < ?1 ORDER BY seq DESC LIMIT ?2",
+                        values, ARRAY_LEN(values), sizeof **rows, audit_columns, NULL, (void **)rows, n, e);
 }

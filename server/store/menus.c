@@ -61,88 +61,48 @@ enum status store_menu_activate(struct store *s, const struct menu_activation *c
     return st;
 }
 
-static enum status collect_activations(struct db_rows *r, struct menu_activation **rows, size_t *n, struct error *e)
+static void activation_columns(void *ctx, struct db_rows *r, void *item)
 {
-    size_t cap = 0;
-    bool more;
-    for (;;) {
-        TRY(db_rows_next(r, &more, e));
-        if (!more)
-            return STATUS_OK;
-        struct menu_activation *bigger = db_grow(r->a, *rows, *n, &cap, sizeof **rows);
-        r->no_memory |= !bigger;
-        if (r->no_memory)
-            continue;
-        *rows = bigger;
-        struct menu_activation *c = &(*rows)[(*n)++];
-        c->seq = db_column_i64(r);
-        c->name = db_column_text(r);
-        c->revision = db_column_i64(r);
-        c->column = db_column_text(r);
-        c->action = db_column_text(r);
-        c->reason = db_column_text(r);
-        c->at_us = db_column_i64(r);
-    }
+    struct menu_activation *c = item;
+    (void)ctx;
+    c->seq = db_column_i64(r);
+    c->name = db_column_text(r);
+    c->revision = db_column_i64(r);
+    c->column = db_column_text(r);
+    c->action = db_column_text(r);
+    c->reason = db_column_text(r);
+    c->at_us = db_column_i64(r);
 }
 
 enum status store_menu_activations(struct store *s, struct arena *a, size_t limit, struct menu_activation **rows,
                                    size_t *n, struct error *e)
 {
-    struct db *db;
-    struct db_rows r;
     const struct db_value values[] = {db_i64((int64_t)limit)};
-    *rows = NULL;
-    *n = 0;
-    TRY(store_reader_acquire(s, &db, e));
-    enum status st = db_query_values(db, a,
-                                     "SELECT seq, name, revision, prescale_column, action, reason, at_us"
-                                     " FROM menu_activations ORDER BY seq DESC LIMIT ?1",
-                                     values, 1, &r, e);
-    if (st == STATUS_OK)
-        st = collect_activations(&r, rows, n, e);
-    store_reader_release(s, db);
-    return st;
+    return store_select(s, a,
+                        "SELECT seq, name, revision, prescale_column, action, reason, at_us"
+                        " FROM menu_activations ORDER BY seq DESC LIMIT ?1",
+                        values, ARRAY_LEN(values), sizeof **rows, activation_columns, NULL, (void **)rows, n, e);
 }
 
-static enum status collect(struct db_rows *r, struct menu_row **rows, size_t *n, struct error *e)
+static void menu_columns(void *ctx, struct db_rows *r, void *item)
 {
-    size_t cap = 0;
-    bool more;
-    for (;;) {
-        TRY(db_rows_next(r, &more, e));
-        if (!more)
-            return STATUS_OK;
-        struct menu_row *bigger = db_grow(r->a, *rows, *n, &cap, sizeof **rows);
-        r->no_memory |= !bigger;
-        if (r->no_memory)
-            continue;
-        *rows = bigger;
-        struct menu_row *m = &(*rows)[(*n)++];
-        m->name = db_column_text(r);
-        m->revision = db_column_i64(r);
-        m->body = db_column_text(r);
-        m->resolved = db_column_text(r);
-        m->comment = db_column_text(r);
-        m->created_us = db_column_i64(r);
-        m->activated_us = db_column_i64(r);
-        m->active = db_column_i64(r) != 0;
-        m->id = db_column_i64(r);
-    }
+    struct menu_row *m = item;
+    (void)ctx;
+    m->name = db_column_text(r);
+    m->revision = db_column_i64(r);
+    m->body = db_column_text(r);
+    m->resolved = db_column_text(r);
+    m->comment = db_column_text(r);
+    m->created_us = db_column_i64(r);
+    m->activated_us = db_column_i64(r);
+    m->active = db_column_i64(r) != 0;
+    m->id = db_column_i64(r);
 }
 
 static enum status query(struct store *s, struct arena *a, const char *sql, const struct db_value *values, size_t n_values,
                          struct menu_row **rows, size_t *n, struct error *e)
 {
-    struct db *db;
-    struct db_rows r;
-    *rows = NULL;
-    *n = 0;
-    TRY(store_reader_acquire(s, &db, e));
-    enum status st = db_query_values(db, a, sql, values, n_values, &r, e);
-    if (st == STATUS_OK)
-        st = collect(&r, rows, n, e);
-    store_reader_release(s, db);
-    return st;
+    return store_select(s, a, sql, values, n_values, sizeof **rows, menu_columns, NULL, (void **)rows, n, e);
 }
 
 enum status store_menu_get(struct store *s, struct arena *a, const char *name, int64_t revision, struct menu_row *out,

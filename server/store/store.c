@@ -210,6 +210,22 @@ void store_reader_release(struct store *s, struct db *db)
     pthread_mutex_unlock(&s->readers_lock);
 }
 
+enum status store_select(struct store *s, struct arena *a, const char *sql, const struct db_value *values,
+                         size_t n_values, size_t size, void (*read)(void *ctx, struct db_rows *r, void *item), void *ctx,
+                         void **items, size_t *n, struct error *e)
+{
+    struct db *db;
+    struct db_rows r;
+    *items = NULL;
+    *n = 0;
+    TRY(store_reader_acquire(s, &db, e));
+    enum status st = db_query_values(db, a, sql, values, n_values, &r, e);
+    if (st == STATUS_OK)
+        st = db_rows_collect(&r, size, read, ctx, items, n, e);
+    store_reader_release(s, db);
+    return st;
+}
+
 enum status store_backup(struct store *s, const char *path, struct error *e)
 {
     struct db db;

@@ -39,6 +39,10 @@ enum status store_write(struct store *s, enum status (*fn)(struct store *s, void
                         struct error *e) MUST_USE;
 
 /* A read connection, the caller's until store_reader_release; waits when all are out. */
+/* All rows of a query by a reader connection, as db_rows_collect. */
+enum status store_select(struct store *s, struct arena *a, const char *sql, const struct db_value *values,
+                         size_t n_values, size_t size, void (*read)(void *ctx, struct db_rows *r, void *item), void *ctx,
+                         void **items, size_t *n, struct error *e) MUST_USE;
 enum status store_reader_acquire(struct store *s, struct db **out, struct error *e) MUST_USE;
 void store_reader_release(struct store *s, struct db *db);
 
