@@ -277,9 +277,10 @@ static enum status history(struct trigger *t, struct arena *a, const struct menu
     return STATUS_OK;
 }
 
-static enum status rollback(struct trigger *t, struct arena *a, const struct menu_change *change,
+static enum status rollback(struct trigger *t, struct arena *a, void *ctx, const struct menu_change *change,
                             struct json_problems *problems, struct error *e)
 {
+    (void)ctx;
     const struct menu_activation *last, *before;
     TRY(history(t, a, &last, &before, e));
     if (!before)
@@ -289,9 +290,10 @@ static enum status rollback(struct trigger *t, struct arena *a, const struct men
     return activate(t, a, &wanted, change->expected_seq, problems, e);
 }
 
-static enum status other_column(struct trigger *t, struct arena *a, const struct menu_change *change,
+static enum status other_column(struct trigger *t, struct arena *a, void *ctx, const struct menu_change *change,
                                 struct json_problems *problems, struct error *e)
 {
+    (void)ctx;
     const struct menu_activation *last, *before;
     TRY(history(t, a, &last, &before, e));
     if (!last)
@@ -301,17 +303,24 @@ static enum status other_column(struct trigger *t, struct arena *a, const struct
     return activate(t, a, &wanted, change->expected_seq, problems, e);
 }
 
-typedef enum status change_fn(struct trigger *t, struct arena *a, const struct menu_change *change,
+static enum status named(struct trigger *t, struct arena *a, void *ctx, const struct menu_change *change,
+                         struct json_problems *problems, struct error *e)
+{
+    return activate(t, a, ctx, change->expected_seq, problems, e);
+}
+
+/* `ctx` is the function's own. */
+typedef enum status change_fn(struct trigger *t, struct arena *a, void *ctx, const struct menu_change *change,
                               struct json_problems *problems, struct error *e);
 
-static enum status changed(struct trigger *t, change_fn *fn, const struct menu_change *change,
+static enum status changed(struct trigger *t, change_fn *fn, void *ctx, const struct menu_change *change,
                            struct json_problems *problems, struct error *e)
 {
     struct arena a;
     problems->n = 0;
     arena_init(&a, ACTIVATION_ARENA_MAX);
     pthread_mutex_lock(&t->activating);
-    enum status s = fn(t, &a, change, problems, e);
+    enum status s = fn(t, &a, ctx, change, problems, e);
     pthread_mutex_unlock(&t->activating);
     arena_fini(&a);
     return s;
@@ -322,26 +331,19 @@ enum status trigger_menu_activate(struct trigger *t, const char *name, int64_t r
 {
     struct menu_activation wanted = {
         .name = name, .revision = revision, .column = change->column, .action = "activate", .reason = change->reason};
-    struct arena a;
-    problems->n = 0;
-    arena_init(&a, ACTIVATION_ARENA_MAX);
-    pthread_mutex_lock(&t->activating);
-    enum status s = activate(t, &a, &wanted, change->expected_seq, problems, e);
-    pthread_mutex_unlock(&t->activating);
-    arena_fini(&a);
-    return s;
+    return changed(t, named, &wanted, change, problems, e);
 }
 
 enum status trigger_menu_rollback(struct trigger *t, const struct menu_change *change, struct json_problems *problems,
                                   struct error *e)
 {
-    return changed(t, rollback, change, problems, e);
+    return changed(t, rollback, NULL, change, problems, e);
 }
 
 enum status trigger_menu_column(struct trigger *t, const struct menu_change *change, struct json_problems *problems,
                                 struct error *e)
 {
-    return changed(t, other_column, change, problems, e);
+    return changed(t, other_column, NULL, change, problems, e);
 }
 
 enum status trigger_menu_pointer(struct trigger *t, struct arena *a, struct menu_pointer *out, struct error *e)
